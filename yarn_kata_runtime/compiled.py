@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         """Who belongs to it and what it gets; name "" = each matching user is a tenant of its own."""
 
         name: str
-        users: list[str]  # names or globs (* ? [..])
+        users: list[str]  # names or globs (* and ?)
         runtime_class: str
         max_containers: int  # on this node; 0 = no limit
 
