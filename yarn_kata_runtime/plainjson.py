@@ -34,7 +34,7 @@ class _Decoding:
 
 _scan = _json.make_scanner(_Decoding())  # type: ignore[arg-type]  # what json.decoder passes, ducks
 _encode = _json.make_encoder(
-    None,  # type: ignore[arg-type]  # no check for circles, as json.dumps(check_circular=False)
+    None,  # no check for circles, as json.dumps(check_circular=False)
     _not_json,
     _json.encode_basestring_ascii,
     None,

@@ -24,6 +24,9 @@ STEERING_ANNOTATIONS = ("io.katacontainers.", "dev.gvisor.", "run.oci.", "io.con
 _HARMLESS_DEVICES = {(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (10, 200)}
 _PTY_MAJOR = 136
 
+# What engines mount that shows nothing of the node's disks.
+_VIRTUAL_FILESYSTEMS = {"proc", "tmpfs", "devpts", "sysfs", "cgroup", "cgroup2", "mqueue"}
+
 _PRIVATE_NAMESPACES = ("mount", "pid", "ipc", "uts")
 
 
@@ -43,15 +46,11 @@ def decide(policy: Policy, user: str) -> Decision:
     for tenant in policy["tenants"]:
         if any(matches(pattern, user) for pattern in tenant["users"]):
             return _decision(policy, tenant, user)
-    raise Refused(
-        f"YARN user {user!r} belongs to no tenant of this node; the administrator adds one in config.toml"
-    )
+    raise Refused(f"YARN user {user!r} belongs to no tenant of this node; the administrator adds one in config.toml")
 
 
 def _decision(policy: Policy, tenant: Tenant, user: str) -> Decision:
-    return Decision(
-        tenant["name"] or user, policy["classes"][tenant["runtime_class"]], tenant["max_containers"]
-    )
+    return Decision(tenant["name"] or user, policy["classes"][tenant["runtime_class"]], tenant["max_containers"])
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -110,14 +109,10 @@ def check_namespaces(spec: Spec, who: str) -> None:
         if namespaces.get(kind, "shared") != "":
             raise Refused(f"{who} asks for a shared {kind} namespace; tenants get namespaces of their own")
     if "user" in namespaces:
-        raise Refused(
-            f"{who} comes with a user namespace (dockerd's userns-remap); slots take its place, turn it off"
-        )
+        raise Refused(f"{who} comes with a user namespace (dockerd's userns-remap); slots take its place, turn it off")
 
 
-def check_network(
-    spec: Spec, runtime_class: RuntimeClass, is_host_network: Callable[[str], bool], who: str
-) -> Network:
+def check_network(spec: Spec, runtime_class: RuntimeClass, is_host_network: Callable[[str], bool], who: str) -> Network:
     """Return "host" or "bridge" ("none" looks the same until start); Refused if the class has it not."""
     paths = [n.get("path", "") for n in spec.get("linux", {}).get("namespaces", []) if n["type"] == "network"]
     kind: Network = "bridge"
@@ -168,13 +163,13 @@ def _harmless(rule: Spec) -> bool:
     return rule.get("major") == _PTY_MAJOR or (rule.get("major"), rule.get("minor")) in _HARMLESS_DEVICES
 
 
-def check_mounts(
-    spec: Spec, runtime_class: RuntimeClass, node: Node, own_folders: list[str], who: str
-) -> None:
+def check_mounts(spec: Spec, runtime_class: RuntimeClass, node: Node, own_folders: list[str], who: str) -> None:
     """Refuse bind mounts of anything but YARN's folders, the engine's own and what the class lists."""
     yarn = [*node["local_dirs"], *node["log_dirs"]]
     for mount in spec.get("mounts", []):
         if not is_bind(mount):
+            if mount.get("type") not in _VIRTUAL_FILESYSTEMS:
+                raise Refused(f"{who} mounts a {mount.get('type')!r} file system; tenants get bind mounts only")
             continue
         source = mount.get("source", "")
         if normpath(source) != source or not source.startswith("/"):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from yarn_kata_runtime.container.policy import is_bind
 from yarn_kata_runtime.container.launch_script import bound_everywhere, is_spark
+from yarn_kata_runtime.container.policy import is_bind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
