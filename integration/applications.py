@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from integration.shell import ClusterError
+
 ENDED = frozenset({"FINISHED", "FAILED", "KILLED"})
 _POLL_SECONDS = 0.5
 _REQUEST_SECONDS = 30
@@ -62,7 +64,7 @@ class Applications:
             "application-id": application,
             "application-name": "container",
             "am-container-spec": {
-                "commands": {"command": f"{command} 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr"},
+                "commands": {"command": f"{{ {command}; }} 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr"},
                 "environment": {"entry": entries},
             },
             "max-app-attempts": 1,
@@ -89,16 +91,16 @@ class Applications:
         self._call("PUT", f"apps/{application}/state", user, {"state": "KILLED"})
 
     def wait(self, application: str, seconds: float) -> Application:
-        """Return the application when it has ended; TimeoutError after `seconds`."""
+        """Return the application when it has ended; ClusterError after `seconds`."""
         end = time.monotonic() + seconds
         while not (now := self.get(application)).ended:
             if time.monotonic() > end:
-                raise TimeoutError(f"{application} is {now.state} after {seconds:.0f} s: {now.diagnostics.strip()}")
+                raise ClusterError(f"{application} is {now.state} after {seconds:.0f} s: {now.diagnostics.strip()}")
             time.sleep(_POLL_SECONDS)
         return now
 
     def _call(self, method: str, path: str, user: str = "", body: object = None) -> Any:
-        """One request; errors carry the ResourceManager's own words."""
+        """One request; a ClusterError carries the ResourceManager's own words."""
         query = f"?user.name={user}" if user else ""
         request = urllib.request.Request(
             f"{self._api}/{path}{query}",
@@ -110,5 +112,5 @@ class Applications:
             with urllib.request.urlopen(request, timeout=_REQUEST_SECONDS) as response:
                 text = response.read()
         except urllib.error.HTTPError as error:
-            raise RuntimeError(f"{method} {path}: {error}: {error.read().decode(errors='replace')}") from error
+            raise ClusterError(f"{method} {path}: {error}: {error.read().decode(errors='replace')}") from error
         return json.loads(text) if text else None
