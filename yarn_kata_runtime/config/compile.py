@@ -144,7 +144,7 @@ def compile_file() -> compiled.Compiled:
     os.makedirs(paths.RUN, 0o711, exist_ok=True)
     if result["policy"]:
         foreign = result["policy"]["foreign"]["argv"]
-        files.write_file(paths.foreign(), record.encoded(record.Record(record.FOREIGN, 0, 0, foreign)), 0o600)
+        files.write_file(paths.foreign(), record.encoded(record.Record(record.FOREIGN, 0, 0, "", foreign)), 0o600)
     files.write_file(paths.policy(), plainjson.dumps(result), 0o600)
     return result
 

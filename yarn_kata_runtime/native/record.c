@@ -1,6 +1,6 @@
 /* Records: RUN_DIR/containers/<id>@<hash of --root>/delegate, and RUN_DIR/foreign.
  *
- * NUL-terminated fields: kind, pid of the creating launcher, milliseconds from SIGTERM to SIGKILL,
+ * NUL-terminated fields: kind, pid of the creating launcher, milliseconds from SIGTERM to SIGKILL, --root,
  * and the argv prefix of the OCI runtime that this container was created with. */
 #define _GNU_SOURCE
 #include "launcher.h"
@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FIXED_FIELDS = 3 };
+enum { FIXED_FIELDS = 4 };
 
 /* FNV-1a: one id may live below several --root folders. */
 static uint64_t hash(const char *text)

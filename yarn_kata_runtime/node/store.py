@@ -151,6 +151,12 @@ class Store:
         except _sqlite3.Error as error:
             raise self._trouble(error) from None
 
+    def check(self) -> None:
+        """Raise Refused if the file is damaged."""
+        ((result,),) = self.execute("PRAGMA quick_check(1)")
+        if result != "ok":
+            raise Refused(f"the node's state {self._path} is damaged ({result})")
+
     def claim(
         self,
         claim: Claim,

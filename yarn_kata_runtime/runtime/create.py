@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 
-from yarn_kata_runtime import paths
+from yarn_kata_runtime import paths, plainjson
 from yarn_kata_runtime.container import identity as identities
 from yarn_kata_runtime.container import launch_script, policy, rewriting
 from yarn_kata_runtime.errors import Refused
+from yarn_kata_runtime.node import files
 from yarn_kata_runtime.node.store import Claim, Store
 from yarn_kata_runtime.runtime import bundle as bundles
 from yarn_kata_runtime.runtime import docker, record
@@ -68,7 +69,8 @@ def _make_record(call: Call, key: str, kind: str, runtime_class: RuntimeClass) -
 
     Raises Refused if the id is in use.
     """
-    made = record.Record(kind, os.getppid(), runtime_class["kill_grace_ms"], runtime_class["argv"])
+    root = call.global_option("root")
+    made = record.Record(kind, os.getppid(), runtime_class["kill_grace_ms"], root, runtime_class["argv"])
     try:
         record.create(key, made)
     except FileExistsError:
@@ -79,19 +81,11 @@ def _make_record(call: Call, key: str, kind: str, runtime_class: RuntimeClass) -
 def _clear_leftover(call: Call, key: str) -> None:
     old = record.read(key)
     oci_id = call.container_id()
-    if old and (_is_launcher(old.creator) or oci.output(old.argv, call.asking("state", oci_id), _STATE_SECONDS)):
+    if old and (record.is_launcher(old.creator) or oci.output(old.argv, call.asking("state", oci_id), _STATE_SECONDS)):
         raise Refused(f"container {oci_id} exists already; delete it first or use another id")
     from yarn_kata_runtime.runtime.release import release
 
     release(key)
-
-
-def _is_launcher(pid: int) -> bool:
-    """Say whether a process of that pid is a launcher, still at work on its create."""
-    try:
-        return os.readlink(f"/proc/{pid}/exe") == os.readlink(f"/proc/{os.getppid()}/exe")
-    except OSError:
-        return False
 
 
 def _prepare(
@@ -145,15 +139,11 @@ def _claim(
     slots = rules["slots"]["accounts"] if rules["slots"]["mode"] == "on" else None
     # `run` has no moment between create and start in which an engine could attach a network
     routed = rules["ports"]["mode"] == "on" and network == "bridge" and call.verb == "create"
+    owner = (identity.uid, identity.gid)
     with Store(paths.store()) as store:
-        return store.claim(
-            claim,
-            slots,
-            (identity.uid, identity.gid),
-            rules["ports"] if routed else None,
-            free_block,
-            time.time(),
-        )
+        held = store.claim(claim, slots, owner, rules["ports"] if routed else None, free_block, time.time())
+        files.write_file(f"{record.folder(key)}/{record.ROW}", plainjson.dumps(store.row(key)), 0o600)
+    return held
 
 
 def _plan(

@@ -1,7 +1,8 @@
 """The record of a container: a folder below /run whose file `delegate` names the runtime it was made with.
 
 The launcher (native/launcher.c) reads it too, so that verbs which decide nothing need no interpreter.
-Fields end in NUL: kind, pid of the launcher that created it, grace of kill in ms, the delegate's arguments.
+Fields end in NUL: kind, pid of the launcher that created it, grace of kill in ms, the caller's --root, the
+delegate's arguments.
 """
 
 from __future__ import annotations
@@ -13,21 +14,24 @@ from yarn_kata_runtime import paths
 from yarn_kata_runtime.errors import Refused
 from yarn_kata_runtime.node import files
 
+_LAUNCHER = os.path.realpath(__file__.rsplit("/", 2)[0] + "/native/launcher")
 _LIMIT = 64 * 1024
 YARN = "yarn"
 FOREIGN = "foreign"
+ROW = "row"  # the container's row of the store, should the store be lost
 UNFINISHED = ".unfinished-"  # and the pid of who makes it
 
 
 class Record:
     """The content of a `delegate` file."""
 
-    __slots__ = ("argv", "creator", "grace_ms", "kind")
+    __slots__ = ("argv", "creator", "grace_ms", "kind", "root")
 
-    def __init__(self, kind: str, creator: int, grace_ms: int, argv: list[str]) -> None:
+    def __init__(self, kind: str, creator: int, grace_ms: int, root: str, argv: list[str]) -> None:
         self.kind = kind
         self.creator = creator
         self.grace_ms = grace_ms
+        self.root = root
         self.argv = argv
 
 
@@ -76,12 +80,20 @@ def remove(key: str) -> None:
 
 def encoded(record: Record) -> bytes:
     """Return the record as the bytes of its file."""
-    fields = [record.kind, str(record.creator), str(record.grace_ms), *record.argv]
+    fields = [record.kind, str(record.creator), str(record.grace_ms), record.root, *record.argv]
     return b"".join(os.fsencode(field) + b"\0" for field in fields)
 
 
 def _decoded(content: bytes) -> Record:
-    kind, creator, grace, *argv = (os.fsdecode(field) for field in content.split(b"\0")[:-1])
+    kind, creator, grace, root, *argv = (os.fsdecode(field) for field in content.split(b"\0")[:-1])
     if kind not in (YARN, FOREIGN) or not argv:
         raise ValueError(f"kind {kind!r} with {len(argv)} arguments")
-    return Record(kind, int(creator), int(grace), argv)
+    return Record(kind, int(creator), int(grace), root, argv)
+
+
+def is_launcher(pid: int) -> bool:
+    """Say whether a process of that pid is a launcher, still at work on its create."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe") == _LAUNCHER
+    except OSError:
+        return False

@@ -42,20 +42,21 @@ def pinned(slot: Slot, uid: int, gid: int) -> str:
 
 
 def _unmount(key: str) -> None:
-    for name in _listed(record.folder(key)):
+    for name in listed(record.folder(key)):
         if name.startswith(FOLDER_PREFIX):
             idmap.unmount(f"{record.folder(key)}/{name}")
 
 
 def _unpin(account: str) -> None:
     """Drop the user namespaces of a slot that nobody holds any more."""
-    for name in _listed(paths.namespaces()):
+    for name in listed(paths.namespaces()):
         if name.rsplit("-", 3)[0] == account:
             idmap.unmount(f"{paths.namespaces()}/{name}")
             os.unlink(f"{paths.namespaces()}/{name}")
 
 
-def _listed(folder: str) -> list[str]:
+def listed(folder: str) -> list[str]:
+    """Return the names in a folder, none where there is no folder."""
     try:
         return os.listdir(folder)
     except FileNotFoundError:
