@@ -24,12 +24,10 @@ def compile_c(output: Path, sources: tuple[str, ...], macros: dict[str, str], fl
     definitions = [f'-D{name}="{value}"' for name, value in macros.items()]
     warnings = ["-std=gnu11", "-Wall", "-Wextra", "-Werror"]
     paths = [str(NATIVE / source) for source in sources]
-    subprocess.run([os.environ.get("CC", "gcc"), *warnings, *flags, *definitions, "-o", output, *paths], check=True)
+    subprocess.run(["gcc", *warnings, *flags, *definitions, "-o", output, *paths], check=True)
 
 
-def compile_launcher(
-    output: Path, *, python: str, run_dir: str = RUN_DIR, flags: tuple[str, ...] = STATIC
-) -> None:
+def compile_launcher(output: Path, *, python: str, run_dir: str = RUN_DIR, flags: tuple[str, ...] = STATIC) -> None:
     """The `yarn-kata-runtime` command. `python`: absolute path of the hot path's interpreter."""
     macros = {"PYTHON": python, "VERSION": package_version(), "RUN_DIR": run_dir}
     compile_c(output, LAUNCHER_SOURCES, macros, flags)
@@ -45,7 +43,7 @@ def package_version() -> str:
     text = (NATIVE.parent / "__init__.py").read_text()
     match = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
     if match is None:
-        raise ValueError(f"{NATIVE.parent / '__init__.py'} has no line __version__ = \"...\"; add it")
+        raise ValueError(f'{NATIVE.parent / "__init__.py"} has no line __version__ = "..."; add it')
     return match[1]
 
 
