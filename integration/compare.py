@@ -23,10 +23,7 @@ def reference(data: Path, queries: Path) -> dict[str, Rows]:
     with duckdb.connect() as connection:
         for table in sorted(data.iterdir()):
             connection.read_parquet(str(table / "*.parquet")).create_view(table.name)
-        return {
-            query.stem: connection.execute(query.read_text()).fetchall()
-            for query in sorted(queries.glob("*.sql"))
-        }
+        return {query.stem: connection.execute(query.read_text()).fetchall() for query in sorted(queries.glob("*.sql"))}
 
 
 def differences(expected: Mapping[str, Rows], got: Mapping[str, Rows]) -> list[str]:

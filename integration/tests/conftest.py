@@ -1,0 +1,56 @@
+"""One cluster for the whole run, and after each test the proof that nothing of it is left."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from integration import cluster as mini_cluster
+from integration import spark_jobs, tpch
+from integration.applications import Applications
+from integration.cluster import Cluster
+from integration.leftovers import leftovers
+from integration.paths import cache
+from integration.tests.containers import Containers
+from integration.webhdfs import WebHdfs
+
+CLEAN_UP_SECONDS = 60
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """The cluster; taken down at the end, unless KEEP=1."""
+    yield mini_cluster.up()
+    if os.environ.get("KEEP") != "1":
+        mini_cluster.down()
+
+
+@pytest.fixture(scope="session")
+def applications(cluster: Cluster) -> Applications:
+    return Applications(cluster.rm)
+
+
+@pytest.fixture(scope="session")
+def hdfs(cluster: Cluster) -> WebHdfs:
+    """The cluster's HDFS, with TPC-H tables, queries and application in it."""
+    files = WebHdfs(cluster.namenode, cluster.addresses)
+    spark_jobs.publish(files, tpch.tables(cache()))
+    return files
+
+
+@pytest.fixture(scope="session")
+def containers(cluster: Cluster, applications: Applications) -> Containers:
+    return Containers(cluster, applications)
+
+
+@pytest.fixture(scope="module")
+def nothing_is_left(cluster: Cluster) -> Iterator[None]:
+    """After a module's applications have ended, no slot, block, route, mount, record or sandbox remains."""
+    yield
+    end = time.monotonic() + CLEAN_UP_SECONDS
+    while (left := leftovers(cluster)) and time.monotonic() < end:
+        time.sleep(1)
+    assert left == []
