@@ -27,6 +27,20 @@ _VALUE = 1  # NFTA_DATA_VALUE
 _SET_TABLE, _SET_NAME, _SET_USERDATA = 1, 2, 13  # NFTA_SET_*
 
 
+def _kind(message: int) -> int:
+    return _SUBSYSTEM << 8 | message
+
+
+def _text(kind: int, text: str) -> bytes:
+    return netlink.attribute(kind, text.encode() + b"\0")
+
+
+def _pairs(body: bytes) -> dict[bytes, bytes]:
+    """Return the elements in one of the kernel's answers."""
+    elements = netlink.attributes(netlink.inner(body[_NFGENMSG.size :], _ELEMENTS))
+    return {netlink.inner(element, _KEY, _VALUE): netlink.inner(element, _DATA, _VALUE) for _, element in elements}
+
+
 class Elements:
     """Those of the map or set `name` of `table`; keys and data are in network byte order."""
 
@@ -90,17 +104,3 @@ def commit(*changes: bytes) -> None:
     body = _NFGENMSG.pack(_socket.AF_UNSPEC, 0, _SUBSYSTEM)
     begin, end = netlink.message(_BATCH_BEGIN, 0, body), netlink.message(_BATCH_END, 0, body)
     netlink.tell(netlink.NETFILTER, [begin, *changes, end], len(changes))
-
-
-def _kind(message: int) -> int:
-    return _SUBSYSTEM << 8 | message
-
-
-def _text(kind: int, text: str) -> bytes:
-    return netlink.attribute(kind, text.encode() + b"\0")
-
-
-def _pairs(body: bytes) -> dict[bytes, bytes]:
-    """Return the elements in one of the kernel's answers."""
-    elements = netlink.attributes(netlink.inner(body[_NFGENMSG.size :], _ELEMENTS))
-    return {netlink.inner(element, _KEY, _VALUE): netlink.inner(element, _DATA, _VALUE) for _, element in elements}
