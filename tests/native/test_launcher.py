@@ -375,7 +375,7 @@ class TestRecords:
             b"\0",
             b"yarn",
             b"\0\0\0\0",
-            fields("yarn", "1", "0", ""),
+            fields("yarn", "1", "0", "", ""),
             fields("yarn", "1", "0", "", "/bin/true")[:-1],
             fields("yarn", "1", "0", "", "relative"),
             fields("yarn", "1", "0", "", ""),
@@ -584,7 +584,7 @@ class TestAbandon:
         world.python.does(
             f'case "$*" in *" delete --force "*) echo out; echo err >&2; rm -r {folder}; exit 9;; esac\n'
             f"mkdir -p {folder}\n"
-            rf"printf 'yarn\000%d\0000\000/bin/true\000' {creator} > {folder}/delegate"
+            rf"printf 'yarn\000%d\0000\000\000/bin/true\000' {creator} > {folder}/delegate"
             f"\nexit {code}"
         )
 

@@ -1,7 +1,7 @@
 /* Records: RUN_DIR/containers/<id>@<hash of --root>/delegate, and RUN_DIR/foreign.
  *
- * NUL-terminated fields: kind, pid of the creating launcher, milliseconds from SIGTERM to SIGKILL, --root,
- * and the argv prefix of the OCI runtime that this container was created with. */
+ * NUL-terminated fields: kind, pid of the creating launcher, milliseconds from SIGTERM to SIGKILL, the
+ * caller's --root, and the argv prefix of the OCI runtime that this container was created with. */
 #define _GNU_SOURCE
 #include "launcher.h"
 
