@@ -375,7 +375,7 @@ class TestRecords:
             b"\0",
             b"yarn",
             b"\0\0\0\0",
-            fields("yarn", "1", "0", "", ""),
+            fields("yarn", "1", "0", ""),
             fields("yarn", "1", "0", "", "/bin/true")[:-1],
             fields("yarn", "1", "0", "", "relative"),
             fields("yarn", "1", "0", "", ""),
