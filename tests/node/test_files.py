@@ -365,9 +365,30 @@ class TestOpenReal:
         with pytest.raises(UnsafeFile, match=f"^{roots}/local/link leads through a symbolic link"):
             self.opened(roots / "local" / "link")
 
+    def test_upwards_only_where_nobody_can_move_the_folder(self, roots: Path) -> None:
+        (roots / "disk" / "alice").mkdir(parents=True)
+        (roots / "disk" / "bob").mkdir()
+        assert self.opened(roots / "disk" / "alice" / ".." / "bob") == roots / "disk" / "bob"
+        os.chown(roots / "disk", TENANT, TENANT)
+        with pytest.raises(UnsafeFile, match=r"alice/\.\./bob has '\.\.' below a folder"):
+            self.opened(roots / "disk" / "alice" / ".." / "bob")
+
     def test_nothing(self, roots: Path) -> None:
-        with pytest.raises(FileNotFoundError, match=f"{roots}/missing"):
-            self.opened(roots / "missing")
+        (roots / "file").touch()
+        with pytest.raises(FileNotFoundError, match=f"{roots}/missing/below"):
+            self.opened(roots / "missing" / "below")
+        with pytest.raises(NotADirectoryError, match=f"{roots}/file/below"):
+            self.opened(roots / "file" / "below")
+
+    def test_no_descriptor_is_left(self, roots: Path) -> None:
+        (roots / "link").symlink_to("/etc")
+        (roots / "circle").symlink_to("circle")
+        before = os.listdir("/proc/self/fd")
+        self.opened(roots / "link" / "passwd")
+        for name in ("circle", "missing", "link/passwd/below"):
+            with pytest.raises(OSError, match=name):
+                self.opened(roots / name)
+        assert os.listdir("/proc/self/fd") == before
 
 
 class TestRemoveTree:

@@ -302,14 +302,15 @@ class TestSources:
 
     def test_a_folder_of_somebody_else(self, local: Place) -> None:
         os.chown(local.disk, UNMAPPED, NM_GROUP)
-        with pytest.raises(PermissionError, match=f"uid {UNMAPPED} and must be .* of uid {YARN}; .*{local.disk}"):
+        expected = f"^{local.disk} is drwxrws--- of uid {UNMAPPED} and must be .* of uid {YARN}"
+        with pytest.raises(UnsafeFile, match=expected):
             local.mount()
         assert not local.seen.exists()
 
     def test_neither_folder_nor_file(self, local: Place) -> None:
         os.mkfifo(local.disk / "fifo")
         os.chown(local.disk / "fifo", YARN, YARN)
-        with pytest.raises(PermissionError, match="must be a folder or a regular file"):
+        with pytest.raises(UnsafeFile, match="must be a folder or a regular file"):
             local.mount(local.disk / "fifo")
         assert not local.seen.exists()
 

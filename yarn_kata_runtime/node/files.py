@@ -11,15 +11,8 @@ import os
 import stat
 import sys
 
-from .syscalls import c_path, call
-
-AT_FDCWD = -100
-
 _OPENAT2 = 437  # the number on every architecture
-_RESOLVE_NO_XDEV = 0x01
 _RESOLVE_NO_MAGICLINKS = 0x02
-_RESOLVE_NO_SYMLINKS = 0x04
-_RESOLVE_BENEATH = 0x08
 _RESOLVE_IN_ROOT = 0x10
 
 # A rename anywhere on the node may interrupt openat2 in a path with "..", so a tenant can provoke it.
@@ -105,15 +98,18 @@ def write_file(path: str, data: bytes, mode: int, uid: int = 0, gid: int = 0) ->
 
 
 def root_owned(path: str) -> bool:
-    """Whether root alone decides what is at `path`: a file or folder, and every folder to it,
-    is root's and writable by nobody else, sticky or not.  Symbolic links count if root made them in
-    such folders.  False where there is nothing.
+    """Whether root alone decides what is at `path`: a file or folder, and every folder to it, is root's
+    and writable by nobody else, sticky or not.  Symbolic links count if root made them in such folders.
+    False where there is nothing.
     """
     try:
-        real, trusted = _resolve_links_of_root(path)
-        kind = stat.S_IFMT(os.lstat(real).st_mode)
+        descriptor, trusted = _walk(path)
     except OSError:
         return False
+    try:
+        kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
     return trusted and kind in (stat.S_IFREG, stat.S_IFDIR)
 
 
@@ -138,39 +134,22 @@ def open_real(path: str) -> int:
     """An O_PATH descriptor of `path`, without following a link that anyone but root could have made.
 
     Root's own links, in folders that nobody else can write, are the administrator's way to move a disk.
-    Any other link raises UnsafeFile.
+    Any other link raises UnsafeFile, and so does ".." in a folder that somebody else may move.
     """
-    try:
-        return _openat2(AT_FDCWD, path, os.O_PATH, _RESOLVE_NO_SYMLINKS)
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-    real, _ = _resolve_links_of_root(path)
-    try:
-        return _openat2(AT_FDCWD, real, os.O_PATH, _RESOLVE_NO_SYMLINKS)
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        raise UnsafeFile(
-            f"{path} leads through a symbolic link that others than root can change; name the real folder instead"
-        ) from None
-
-
-def _openat2(folder: int, path: str, flags: int, resolve: int) -> int:
-    how = b"".join(field.to_bytes(8, sys.byteorder) for field in (flags | os.O_CLOEXEC, 0, resolve))
-    try:
-        return call("syscall", _OPENAT2, folder, c_path(path), how, len(how))
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from None
+    return _walk(path)[0]
 
 
 def _open_in_root(root: str, relative: str) -> int:
     """An O_PATH descriptor of what a process with the root folder `root` finds at `relative`."""
+    from .syscalls import c_path, call
+
+    fields = (os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    how = b"".join(field.to_bytes(8, sys.byteorder) for field in fields)
     folder = open_real(root)
     try:
         for _ in range(_ATTEMPTS):
             try:
-                return _openat2(folder, relative, os.O_PATH, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+                return call("syscall", _OPENAT2, folder, c_path(relative), how, len(how))
             except BlockingIOError:
                 continue
     finally:
@@ -207,21 +186,25 @@ def _fill(descriptor: int, data: bytes, mode: int, uid: int, gid: int) -> None:
 
 
 def _remove(parent: int, name: str, path: str) -> None:
+    """Remove `name`, which people know as `path`, from the folder `parent`."""
     try:
         os.unlink(name, dir_fd=parent)
-        return
     except FileNotFoundError:
-        return
-    except IsADirectoryError:
         pass
+    except IsADirectoryError:
+        _remove_folder(parent, name, path)
     except OSError as error:
-        raise _not_removable(error, path) from None
+        raise _not_removed(error, path) from None
+
+
+def _remove_folder(parent: int, name: str, path: str) -> None:
     try:
-        folder = _openat2(
-            parent, name, os.O_RDONLY | os.O_DIRECTORY, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_XDEV
-        )
+        os.rmdir(name, dir_fd=parent)
+        return
     except OSError as error:
-        raise _not_removable(error, path) from None
+        if error.errno != errno.ENOTEMPTY:  # a mount is EBUSY, whatever is in it
+            raise _not_removed(error, path) from None
+    folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
     try:
         for entry in os.listdir(folder):
             _remove(folder, entry, f"{path}/{entry}")
@@ -230,47 +213,62 @@ def _remove(parent: int, name: str, path: str) -> None:
     os.rmdir(name, dir_fd=parent)
 
 
-def _not_removable(error: OSError, path: str) -> OSError:
-    if error.errno in (errno.EBUSY, errno.EXDEV):  # a file and a folder with a mount on it
+def _not_removed(error: OSError, path: str) -> OSError:
+    if error.errno == errno.EBUSY:
         return UnsafeFile(f"{path} is a mount; unmount it before its folder is removed")
     return OSError(error.errno, error.strerror, path)
 
 
-def _resolve_links_of_root(path: str) -> tuple[str, bool]:
-    """`path` with those symbolic links resolved that root alone can have made, and whether root alone
-    decides about all of it.
+def _walk(path: str) -> tuple[int, bool]:
+    """An O_PATH descriptor of `path`, and whether root alone decides what is there.
 
-    The names are looked up one after the other, each in a folder that only root can change: there is
-    nobody to race with.  The walk ends where that ends; what follows is left as it is.
+    Each name is looked up in the folder that was opened before it, so nothing that is renamed meanwhile
+    leads elsewhere.  UnsafeFile as `open_real` says.
     """
-    real, links = "/", 0
-    pending = _names(path if path.startswith("/") else f"{os.getcwd()}/{path}")
-    if _others_write(os.lstat(real)):
-        return path, False
-    while pending:
-        name = pending.pop()
-        if name == "..":
-            real = _split(real)[0]
-            continue
-        step = f"{real.rstrip('/')}/{name}"
-        rest = "/".join([step, *reversed(pending)])
-        found = os.lstat(step)
-        if stat.S_ISLNK(found.st_mode):
-            links += 1
-            if found.st_uid != 0 or links > _MAX_LINKS:
-                return rest, False
-            target = os.readlink(step)
-            real = "/" if target.startswith("/") else real
-            pending += _names(target)
-        elif _others_write(found):
-            return rest, False
-        else:
-            real = step
-    return real, True
+    pending, links = _names(path if path.startswith("/") else f"{os.getcwd()}/{path}"), 0
+    here = os.open("/", os.O_PATH)
+    try:
+        trusted = _only_root_writes(here)
+        while pending:
+            name = pending.pop()
+            if trusted and links < _MAX_LINKS and (target := _link_of_root(here, name)):
+                links += 1
+                pending += _names(target)
+                name = "/" if target.startswith("/") else "."
+            elif name == ".." and not trusted:
+                raise UnsafeFile(f"{path} has '..' below a folder that others than root can move; name the real folder")
+            here = _entered(here, name, path)
+            trusted = trusted and _only_root_writes(here)
+    except OSError as error:
+        os.close(here)
+        raise error if isinstance(error, UnsafeFile) else OSError(error.errno, error.strerror, path) from None
+    return here, trusted
 
 
-def _others_write(found: os.stat_result) -> bool:
-    return found.st_uid != 0 or bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+def _link_of_root(folder: int, name: str) -> str | None:
+    """Where a symbolic link leads that is root's; None for anything else."""
+    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if found.st_uid == 0 and stat.S_ISLNK(found.st_mode):
+        return os.readlink(name, dir_fd=folder)
+    return None
+
+
+def _entered(folder: int, name: str, path: str) -> int:
+    """Exchange the descriptor of a folder for that of what it has under `name`."""
+    step = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=folder)
+    if stat.S_ISLNK(os.fstat(step).st_mode):
+        os.close(step)
+        raise UnsafeFile(
+            f"{path} leads through a symbolic link that others than root can change, or in a circle;"
+            " name the real folder instead"
+        )
+    os.close(folder)
+    return step
+
+
+def _only_root_writes(descriptor: int) -> bool:
+    found = os.fstat(descriptor)
+    return found.st_uid == 0 and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _names(path: str) -> list[str]:

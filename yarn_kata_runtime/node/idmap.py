@@ -16,7 +16,7 @@ import os
 import stat
 import sys
 
-from .files import AT_FDCWD, open_real
+from .files import UnsafeFile, open_real
 from .syscalls import c_path, call
 
 # Numbers of system calls, the same on every architecture
@@ -24,6 +24,7 @@ _OPEN_TREE = 428
 _MOVE_MOUNT = 429
 _MOUNT_SETATTR = 442
 
+_AT_FDCWD = -100
 _AT_EMPTY_PATH = 0x1000
 _OPEN_TREE_CLONE = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 0x4
@@ -74,7 +75,7 @@ def mount_idmapped(source: str, target: str, namespace_path: str, read_only: boo
     `target` must not exist yet, its folder must.  What is mounted below the source stays out: YARN
     mounts nothing there, so whatever there is is not the tenant's to be given.  `source` may lie in
     folders that the tenant writes: no symbolic link but root's own is followed, and what was opened must
-    belong to `expected_uid`, else PermissionError.  IdmapUnsupported where the kernel or the filesystem
+    belong to `expected_uid`, else UnsafeFile.  IdmapUnsupported where the kernel or the filesystem
     has none.  After an error there is no target.
     """
     opened = open_real(source)
@@ -213,15 +214,13 @@ def _open_namespace(path: str) -> int:
 
 
 def _check_source(opened: int, source: str, expected_uid: int) -> bool:
-    """Whether the source is a folder; PermissionError if it is not what may be mounted."""
+    """Whether the source is a folder; UnsafeFile if it is not what may be mounted."""
     found = os.fstat(opened)
     is_folder = stat.S_ISDIR(found.st_mode)
     if found.st_uid != expected_uid or not (is_folder or stat.S_ISREG(found.st_mode)):
-        raise PermissionError(
-            errno.EPERM,
-            f"not mounted: it is {stat.filemode(found.st_mode)} of uid {found.st_uid} and must be a folder or a"
-            f" regular file of uid {expected_uid}; find out who put it there",
-            source,
+        raise UnsafeFile(
+            f"{source} is {stat.filemode(found.st_mode)} of uid {found.st_uid} and must be a folder or a regular file"
+            f" of uid {expected_uid} to be mounted; find out who put it there"
         )
     return is_folder
 
@@ -267,7 +266,7 @@ def _attach(tree: int, target: str, is_folder: bool) -> None:
     else:
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
-        call("syscall", _MOVE_MOUNT, tree, b"", AT_FDCWD, c_path(target), _MOVE_MOUNT_F_EMPTY_PATH)
+        call("syscall", _MOVE_MOUNT, tree, b"", _AT_FDCWD, c_path(target), _MOVE_MOUNT_F_EMPTY_PATH)
     except BaseException:
         remove = os.rmdir if is_folder else os.unlink
         remove(target)
