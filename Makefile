@@ -31,7 +31,7 @@ native: $(VENV)/ready ## the launcher and the init, beside the package's sources
 	$(BIN)/python yarn_kata_runtime/native/build.py
 
 # The virtual environment of the people's commands, and the launcher as /usr/bin/yarn-kata-runtime.
-install: packages
+install:
 	$(PYTHON) -m venv $(DESTDIR)$(PREFIX)
 	$(DESTDIR)$(PREFIX)/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
 	$(DESTDIR)$(PREFIX)/bin/python -m pip install --quiet --no-deps --force-reinstall .
@@ -44,8 +44,8 @@ $(VENV)/ready: requirements-dev.lock | packages
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock
 	touch $@
 
-packages:
-	@integration/install-packages
+packages: ## Debian's packages that the tests and the cluster need; installs what is missing only
+	@$(PYTHON) -m integration.packages
 
 down: $(VENV)/ready ## remove all that demo and test started; downloads and images stay
 	$(BIN)/python -m integration.cluster down

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from yarn_kata_runtime import paths
-from yarn_kata_runtime.compiled import Policy
+from yarn_kata_runtime import compiled, paths
 from yarn_kata_runtime.config.compile import Invalid, compile_policy, read
 
 
@@ -27,7 +26,7 @@ def check() -> int:
     return 1 if missing else 0
 
 
-def _missing(policy: Policy) -> list[str]:
+def _missing(policy: compiled.Policy) -> list[str]:
     found = []
     for name, runtime_class in policy["classes"].items():
         if not os.access(runtime_class["argv"][0], os.X_OK):
@@ -38,7 +37,7 @@ def _missing(policy: Policy) -> list[str]:
     return found
 
 
-def _print(policy: Policy) -> None:
+def _print(policy: compiled.Policy) -> None:
     slots, ports = policy["slots"], policy["ports"]
     for tenant in policy["tenants"]:
         name = tenant["name"] or "each of them"

@@ -6,13 +6,17 @@ import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from yarn_kata_runtime import paths
-from yarn_kata_runtime.node.store import Row, Store
+from yarn_kata_runtime.node.store import Store
 from yarn_kata_runtime.runtime import policy
+
+if TYPE_CHECKING:
+    from yarn_kata_runtime.node.store import Row
 
 
 def containers(as_json: bool) -> int:

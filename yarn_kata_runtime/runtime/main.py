@@ -15,8 +15,17 @@ def main(argv: list[str], at: int) -> int:
     except Refused as refusal:
         report.failure(call, str(refusal))
     except Exception as error:  # a defect must reach the log too, and must not let anything run
-        report.failure(call, f"internal error in {call.verb}: {type(error).__name__}: {error}; please report it")
+        what = f"{type(error).__name__}: {error}"
+        report.failure(call, f"internal error in {call.verb}, {_place(error)}: {what}; please report it")
     return 1
+
+
+def _place(error: Exception) -> str:
+    """Return the file and line that raised the error."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace else "unknown place"
 
 
 def _verb(call: Call) -> int:

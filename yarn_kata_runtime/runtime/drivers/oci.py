@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal
 import os
 import time
 
@@ -13,12 +14,15 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.002
 _SIGKILL = 9  # the module signal would import enum
+_IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
 
 
 def become(delegate: list[str], arguments: list[str]) -> NoReturn:
     """Replace this process by the runtime below."""
+    for number in _IGNORED_BY_PYTHON:
+        _signal.signal(number, _signal.SIG_DFL)  # what is ignored stays so through exec
     try:
-        os.execv(delegate[0], [*delegate, *arguments])
+        os.execve(delegate[0], [*delegate, *arguments], _environment())
     except OSError as error:
         raise _missing(delegate[0], error) from None
 
@@ -26,7 +30,7 @@ def become(delegate: list[str], arguments: list[str]) -> NoReturn:
 def run(delegate: list[str], arguments: list[str]) -> int:
     """Run the runtime below on our own streams and return its exit code, 128 + n after signal n."""
     try:
-        pid = os.posix_spawn(delegate[0], [*delegate, *arguments], os.environ)
+        pid = os.posix_spawn(delegate[0], [*delegate, *arguments], _environment(), setsigdef=_IGNORED_BY_PYTHON)
     except OSError as error:
         raise _missing(delegate[0], error) from None
     _, status = os.waitpid(pid, 0)
@@ -40,7 +44,7 @@ def output(delegate: list[str], arguments: list[str], seconds: float) -> bytes |
     null = os.open(os.devnull, os.O_RDWR)
     actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, writable, 1), (os.POSIX_SPAWN_DUP2, null, 2)]
     try:
-        pid = os.posix_spawn(delegate[0], [*delegate, *arguments], os.environ, file_actions=actions)
+        pid = os.posix_spawn(delegate[0], [*delegate, *arguments], _environment(), file_actions=actions)
     except OSError as error:
         os.close(readable)
         raise _missing(delegate[0], error) from None
@@ -77,6 +81,13 @@ def _available(readable: int) -> bytes:
     except BlockingIOError:
         pass
     return text
+
+
+def _environment() -> dict[bytes, bytes]:
+    """Return the environment as our caller passed it; Python adds LC_CTYPE to its own (PEP 538)."""
+    with open("/proc/self/environ", "rb") as own:
+        pairs = (entry.partition(b"=") for entry in own.read().split(b"\0") if entry)
+        return {name: value for name, _, value in pairs}
 
 
 def _missing(path: str, error: OSError) -> Refused:
