@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from integration import nodes
 from integration.cluster import Cluster
 from integration.observe import placements
 from integration.shell import wait_for
@@ -19,6 +20,17 @@ def nodemanagers_containers(cluster: Cluster, node: str) -> list[dict[str, objec
     answer = cluster.exec(node, ["curl", "--silent", "--fail", f"http://{node}:8042/ws/v1/node/containers"])
     found = json.loads(answer.stdout)["containers"] or {}
     return list(found.get("container", []))
+
+
+def restart_dockerd(cluster: Cluster, node: str) -> None:
+    """Kill the node's Docker daemon with no chance to tidy up, and start it again."""
+    cluster.exec(node, ["pkill", "-KILL", "--exact", "dockerd"])
+    nodes.start_daemon(node, "root", "dockerd", ["/usr/sbin/dockerd"])
+    wait_for(
+        f"an answer of the new dockerd on {node}",
+        lambda: cluster.exec(node, ["docker", "version"], check=False).returncode == 0,
+        timeout=END_SECONDS,
+    )
 
 
 def test_a_container_that_ignores_sigterm_is_killed(cluster: Cluster, containers: Containers) -> None:
@@ -55,8 +67,7 @@ def test_a_sandbox_killed_from_outside_ends_its_application(cluster: Cluster, co
 def test_a_dockerd_killed_and_restarted_gives_everything_back(cluster: Cluster, containers: Containers) -> None:
     """Without live-restore a new dockerd ends the old one's containers; reconcile takes what it did not tell."""
     place = containers.start("alice", WAITING)
-    cluster.kill_docker(place.node)
-    cluster.start_docker(place.node)
+    restart_dockerd(cluster, place.node)
     cluster.exec(place.node, ["yarn-kata-runtime", "reconcile"])
     containers.wait_gone(place)
     assert placements(cluster) == []

@@ -6,11 +6,10 @@ import os
 
 import pytest
 
-from integration.applications import Applications
 from integration.cluster import Cluster
 from integration.images import JOB_IMAGE
 from integration.observe import placements
-from integration.tests.containers import WAITING, Containers
+from integration.tests.containers import Containers
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
@@ -65,10 +64,3 @@ def test_a_name_of_yarns_alone_gets_nobody_in(cluster: Cluster) -> None:
     assert refused.returncode != 0
     assert name in refused.stderr
     assert NODE_KERNEL not in refused.stdout
-
-
-def test_kill_by_another_user_is_refused(containers: Containers, applications: Applications) -> None:
-    place = containers.start("alice", WAITING)
-    with pytest.raises(Exception, match="403|Forbidden"):
-        applications.kill(place.application, "bob")
-    containers.kill(place)

@@ -15,6 +15,7 @@ from integration.cluster import Cluster
 from integration.observe import Placement
 from integration.paths import cache
 from integration.report import Lines
+from integration.tests import clients
 from integration.webhdfs import WebHdfs
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
@@ -99,7 +100,7 @@ def test_executors_are_known_by_their_nodes_name(run: Run) -> None:
 
 def test_logs_can_be_read_after_the_end(run: Run, cluster: Cluster) -> None:
     for tenant, result in run.results.items():
-        logs = cluster.yarn(tenant, ["logs", "-applicationId", result["application"]]).stdout
+        logs = clients.logs(cluster, tenant, result["application"])
         for facts in result["containers"]:
             assert facts["container"] in logs
         assert "Final app status: SUCCEEDED" in logs
@@ -123,6 +124,6 @@ def test_a_fixed_driver_port_is_explained(cluster: Cluster, hdfs: WebHdfs, appli
     application = spark_jobs.submit(cluster, "bob", spark_jobs.result_path("bob", "fixed-port"), 1, settings)
     ended = applications.wait(application, APPLICATION_SECONDS)
     assert ended.final_status == "FAILED"
-    logs = cluster.yarn("bob", ["logs", "-applicationId", application]).stdout
+    logs = clients.logs(cluster, "bob", application)
     assert "yarn-kata-runtime: the driver listens on port 5555, outside the routed ports" in logs
     assert "remove spark.driver.port" in logs
