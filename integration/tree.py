@@ -1,0 +1,116 @@
+"""What the nodes have at /opt/cluster: rendered configuration, container-executor, this package.
+
+It is put together anew at every start, apart from the package, which is installed when its sources change.
+"""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+from integration import hadoop
+from integration.images import JOB_IMAGE
+from integration.paths import HADOOP_CONF_TEMPLATES, INTEGRATION, REPOSITORY, cache
+from integration.shell import run, step
+
+MASTER = "rm"
+LOCAL_DIR = "/data/yarn/local"
+LOG_DIR = "/data/yarn/log"
+RUNTIME_PREFIX = "/opt/yarn-kata-runtime"
+LIBRARY = "/opt/yarn/libexec/container-executor"
+PROGRAM = "/opt/yarn/bin/container-executor"
+
+# What the package is made of, for telling whether the installed one is current.
+PACKAGE_SOURCES = ("yarn_kata_runtime", "setup.py", "pyproject.toml", "requirements.lock", "Makefile")
+
+
+def tree() -> Path:
+    return cache() / "cluster"
+
+
+def runtime() -> Path:
+    """The installed package: the root that `make install` was given."""
+    return tree() / "runtime"
+
+
+def assemble() -> str:
+    """Put the tree together; returns which container-executor it has, in words."""
+    tree().mkdir(parents=True, exist_ok=True)
+    _install_runtime()
+    _render(HADOOP_CONF_TEMPLATES, tree() / "conf")
+    rendered = _render_text((INTEGRATION / "config.toml").read_text())
+    (tree() / "config.toml").write_text(rendered)
+    for program in ("init.py", "daemon.py"):
+        shutil.copy(INTEGRATION / "node" / program, tree() / program)
+    return _container_executor(tree() / "yarn")
+
+
+def _render(templates: Path, target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    for template in templates.iterdir():
+        (target / template.name).write_text(_render_text(template.read_text()))
+
+
+def _render_text(text: str) -> str:
+    words = {
+        "MASTER": MASTER,
+        "LOCAL_DIRS": LOCAL_DIR,
+        "LOG_DIRS": LOG_DIR,
+        "HDFS_DIR": "/data/hdfs",
+        "IMAGE": JOB_IMAGE,
+        "REGISTRY": JOB_IMAGE.partition("/")[0],
+        "MEMORY_MB": "6144",
+        "VCORES": "6",
+        "NM_CGROUPS": "true" if Path("/sys/fs/cgroup/memory").is_dir() else "false",
+    }
+    for word, value in words.items():
+        text = text.replace(f"@{word}@", value)
+    return text
+
+
+def _container_executor(target: Path) -> str:
+    shutil.rmtree(target, ignore_errors=True)
+    for folder in ("bin", "etc/hadoop"):
+        (target / folder).mkdir(parents=True)
+    shutil.copy(tree() / "conf/container-executor.cfg", target / "etc/hadoop/container-executor.cfg")
+    genuine = hadoop.genuine_container_executor()
+    if genuine:
+        shutil.copy(genuine, target / "bin/container-executor")
+        return f"the genuine container-executor of {genuine}"
+    _build_stand_in(target)
+    return "a stand-in for container-executor (set HADOOP_HOME or HADOOP_DIST to run the genuine one)"
+
+
+def _build_stand_in(target: Path) -> None:
+    source = INTEGRATION / "container_executor"
+    library = target / "libexec/container-executor"
+    (library / "integration").mkdir(parents=True)
+    (library / "integration/__init__.py").touch()
+    shutil.copytree(source, library / "integration/container_executor", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(source / "__main__.py", library / "__main__.py")
+    defines = [f'-DLIBRARY="{LIBRARY}"', f'-DPROGRAM="{PROGRAM}"']
+    run(["gcc", "-O2", "-Wall", *defines, "-o", target / "bin/container-executor", source / "wrapper.c"])
+    run(["/usr/bin/python3", "-m", "compileall", "-q", library])
+
+
+def _install_runtime() -> None:
+    stamp, current = tree() / "runtime.stamp", _fingerprint()
+    if stamp.exists() and stamp.read_text() == current:
+        return
+    with step("installing yarn-kata-runtime"):
+        shutil.rmtree(runtime(), ignore_errors=True)
+        make = ["make", "--silent", f"--directory={REPOSITORY}", "install"]
+        run([*make, f"DESTDIR={runtime()}", f"PREFIX={RUNTIME_PREFIX}"])
+        stamp.write_text(current)
+
+
+def _fingerprint() -> str:
+    """The content of the package's sources, with the names of the files."""
+    digest = hashlib.sha256()
+    for source in PACKAGE_SOURCES:
+        top = REPOSITORY / source
+        files = [top] if top.is_file() else sorted(top.rglob("*"))
+        for file in files:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"{file.relative_to(REPOSITORY)}\0".encode() + file.read_bytes() + b"\0")
+    return digest.hexdigest()
