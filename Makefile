@@ -45,7 +45,7 @@ $(VENV)/ready: requirements-dev.lock | packages
 	touch $@
 
 packages: ## Debian's packages that the tests and the cluster need; installs what is missing only
-	@$(PYTHON) -m integration.packages
+	@integration/install-packages
 
 down: $(VENV)/ready ## remove all that demo and test started; downloads and images stay
 	$(BIN)/python -m integration.cluster down

@@ -28,7 +28,7 @@ def idmapped_folders(spec: Spec, key: str, identity: Identity, slot: Slot, node:
 
     Returns source -> clone below the container's record.
     """
-    namespace = pinned(slot, identity.uid, identity.gid)
+    namespace = pinned(slot, identity.uid, identity.gid, node["nm_gid"])
     os.makedirs(paths.namespaces(), 0o700, exist_ok=True)
     idmap.pin_user_namespace(namespace, _pairs(identity.uid, slot["uid"]), _groups(identity.gid, slot["gid"], node))
     clones: dict[str, str] = {}

@@ -36,9 +36,17 @@ def release(key: str) -> None:
         raise Refused(f"what {key} held cannot be given back: {error}; run yarn-kata-runtime reconcile") from None
 
 
-def pinned(slot: Slot, uid: int, gid: int) -> str:
-    """Return where the user namespace is pinned that shows files of (uid, gid) as the slot's."""
-    return f"{paths.namespaces()}/{slot['account']}-{slot['uid']}-{uid}-{gid}"
+def pinned(slot: Slot, uid: int, gid: int, nm_gid: int) -> str:
+    """Return where the user namespace is pinned that shows files of (uid, gid) as the slot's.
+
+    The name holds every number of the map: a pinned map is never looked at again.
+    """
+    return f"{paths.namespaces()}/{slot['account']}-{slot['uid']}-{uid}-{gid}-{nm_gid}"
+
+
+def pinned_for(name: str) -> str:
+    """Return the slot's account in the name of a pinned namespace."""
+    return name.rsplit("-", 4)[0]
 
 
 def _unmount(key: str) -> None:
@@ -50,7 +58,7 @@ def _unmount(key: str) -> None:
 def _unpin(account: str) -> None:
     """Drop the user namespaces of a slot that nobody holds any more."""
     for name in listed(paths.namespaces()):
-        if name.rsplit("-", 3)[0] == account:
+        if pinned_for(name) == account:
             idmap.unmount(f"{paths.namespaces()}/{name}")
             os.unlink(f"{paths.namespaces()}/{name}")
 
