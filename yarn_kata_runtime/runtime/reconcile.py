@@ -1,0 +1,141 @@
+"""The node's state brought back to what lives: whatever a crash left behind is given back.
+
+Each step looks at what is there and needs no memory of what happened, so it may be cut short and run again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from yarn_kata_runtime import paths, plainjson
+from yarn_kata_runtime.errors import Refused
+from yarn_kata_runtime.node import addresses, files, idmap, routes
+from yarn_kata_runtime.node.store import COLUMNS, Store
+from yarn_kata_runtime.runtime import record
+from yarn_kata_runtime.runtime.drivers import oci
+from yarn_kata_runtime.runtime.policy import load
+from yarn_kata_runtime.runtime.release import listed, pinned_for, release
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from yarn_kata_runtime.node.store import Row
+
+_STATE_SECONDS = 10.0
+_ROW_LIMIT = 64 * 1024
+
+
+def reconcile() -> list[str]:
+    """Bring the node's state in line with what lives; return one sentence for each thing that was done."""
+    done = _rebuild_store()
+    done += _release_dead()
+    done += _sweep_unfinished()
+    done += _sweep_namespaces()
+    return done + _mend_routes()
+
+
+def _rebuild_store() -> list[str]:
+    """Replace a store that cannot be read by one made from the containers' records."""
+    try:
+        with Store(paths.store()) as store:
+            store.check()
+        return []
+    except Refused:
+        aside = f"{paths.store()}.damaged-{time.time():.0f}"
+        os.rename(paths.store(), aside)
+        for companion in ("-wal", "-shm"):
+            files.remove_tree(paths.store() + companion)
+    kept = [row for row in map(_noted_row, _keys()) if row]
+    with Store(paths.store()) as store:
+        for row in kept:
+            store.insert([row[column] for column in COLUMNS])
+    return [f"made the node's state anew from {len(kept)} records; the damaged file is {aside}"]
+
+
+def _noted_row(key: str) -> Row | None:
+    try:
+        row = plainjson.load_object(files.read_file(f"{record.folder(key)}/{record.ROW}", _ROW_LIMIT))
+    except (OSError, ValueError):
+        return None
+    return row if set(row) == set(COLUMNS) else None
+
+
+def _keys() -> list[str]:
+    return [name for name in listed(paths.containers()) if not name.startswith(record.UNFINISHED)]
+
+
+def _release_dead() -> list[str]:
+    with Store(paths.store()) as store:
+        rows = {row["key"] for row in store.rows()}
+    dead = [key for key in sorted({*_keys(), *rows}) if not _lives(key)]
+    for key in dead:
+        release(key)
+    return [f"gave back what {key.partition('@')[0]} held" for key in dead]
+
+
+def _lives(key: str) -> bool:
+    """Say whether the runtime below still knows the container, or somebody is making it now."""
+    try:
+        kept = record.read(key)
+    except Refused:
+        return False
+    if kept is None:
+        return False
+    if record.is_launcher(kept.creator):
+        return True
+    root = ["--root", kept.root] if kept.root else []
+    return oci.output(kept.argv, [*root, "state", key.partition("@")[0]], _STATE_SECONDS) is not None
+
+
+def _sweep_unfinished() -> list[str]:
+    done = []
+    for name in listed(paths.containers()):
+        pid = name.removeprefix(record.UNFINISHED)
+        if name != pid and not os.path.exists(f"/proc/{pid}"):
+            files.remove_tree(f"{paths.containers()}/{name}")
+            done.append(f"removed the unfinished record of process {pid}")
+    return done
+
+
+def _sweep_namespaces() -> list[str]:
+    with Store(paths.store()) as store:
+        held = {row["slot"] for row in store.rows()}
+    done = []
+    for name in listed(paths.namespaces()):
+        if pinned_for(name) not in held:
+            idmap.unmount(f"{paths.namespaces()}/{name}")
+            files.remove_tree(f"{paths.namespaces()}/{name}")
+            done.append(f"let go of the user namespace {name}")
+    return done
+
+
+def _mend_routes() -> list[str]:
+    """Open what should be open, close what should not be, and leave no table where there is nothing."""
+    done = []
+    with Store(paths.store()) as store:
+        for row in store.rows():
+            if row["first_port"] is not None and row["address"] is None:
+                _note_address(store, row)
+        wanted = store.routes()
+        present = routes.routes() if routes.table_present() else {}
+        for first_port in present.keys() - wanted.keys():
+            routes.close_route(first_port, present[first_port])
+            done.append(f"closed the route of port {first_port}")
+        for first_port, address in wanted.items():
+            if present.get(first_port) != address:
+                routes.open_route(first_port, address, load()["ports"], store.routes)
+                done.append(f"opened the route of port {first_port} to {address}")
+    if not wanted and routes.table_present():
+        routes.remove_table()
+        done.append("removed the nftables table, for nothing is routed")
+    return done
+
+
+def _note_address(store: Store, row: Row) -> None:
+    """Find out the address of a container whose start was not seen to its end."""
+    try:
+        address = addresses.container_address(int(files.read_file(row["pid_file"], 32)))
+    except (OSError, ValueError):
+        return
+    if address:
+        store.set_address(row["key"], address)
