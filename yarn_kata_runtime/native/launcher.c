@@ -120,7 +120,7 @@ int main(int argc, char **argv)
         become_peoples_tool(&args);
     if (same(verb, "create") || same(verb, "run"))
         create(&args, &record);
-    if (same(verb, "list"))
+    if (same(verb, "list") || same(verb, "restore")) /* about all containers; about one that is not there yet */
         become(hot_path(&args, argv + 1));
 
     enum finding finding = find_record(&args, &record);

@@ -151,6 +151,10 @@ class Store:
         except _sqlite3.Error as error:
             raise self._trouble(error) from None
 
+    def transaction(self) -> _Transaction:
+        """Return a context manager in which nobody else changes the file; what it did is undone on an error."""
+        return _Transaction(self)
+
     def check(self) -> None:
         """Raise Refused if the file is damaged."""
         ((result,),) = self.execute("PRAGMA quick_check(1)")
@@ -171,8 +175,7 @@ class Store:
         `slots` None: no slots, the container runs as `owner` (uid, gid).  `ports` None: no block.
         Raises Refused where none is free, or the tenant has as many containers as it may.
         """
-        self.execute("BEGIN IMMEDIATE")
-        try:
+        with self.transaction():
             self._check_limit(claim)
             slot = None if slots is None else self._slot(claim.tenant, slots)
             first_port = None if ports is None else self._block(claim, ports, free_block)
@@ -182,10 +185,6 @@ class Store:
             whose = [claim.key, claim.id, claim.container, claim.application, claim.tenant, claim.user]
             where = [claim.runtime_class, claim.bundle, claim.pid_file]
             self.insert([*whose, *where, account, uid, gid, first_port, last_port, None, now])
-        except BaseException:
-            self.execute("ROLLBACK")
-            raise
-        self.execute("COMMIT")
         return Held(slot, first_port)
 
     def insert(self, row: Sequence[object]) -> None:
@@ -243,16 +242,11 @@ class Store:
         `last_of_slot` is called with the slot's account when no other container runs in it, while nobody
         can claim it.
         """
-        self.execute("BEGIN IMMEDIATE")
-        try:
+        with self.transaction():
             row = self.row(key)
             self.execute("DELETE FROM containers WHERE key = ?", (key,))
             if row and row["slot"] and not self.execute("SELECT 1 FROM containers WHERE slot = ?", (row["slot"],)):
                 last_of_slot(row["slot"])
-        except BaseException:
-            self.execute("ROLLBACK")
-            raise
-        self.execute("COMMIT")
 
     def row(self, key: str) -> Row | None:
         """Return the container's row as column -> value, None if there is none."""
@@ -270,3 +264,16 @@ class Store:
             "SELECT first_port, address FROM containers WHERE first_port IS NOT NULL AND address IS NOT NULL"
         )
         return dict((first, address) for first, address in rows)
+
+
+class _Transaction:
+    __slots__ = ("_store",)
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        self._store.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._store.execute("COMMIT" if kind is None else "ROLLBACK")

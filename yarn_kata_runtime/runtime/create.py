@@ -1,4 +1,4 @@
-"""`create` and `run`: who is it, what may it be, what does it get; then the runtime below takes over."""
+"""`create`, `run` and `restore`: who is it, what may it be, what does it get; then the runtime below takes over."""
 
 from __future__ import annotations
 
@@ -49,6 +49,10 @@ def create(call: Call) -> NoReturn:
     if identity is None:
         runtime_class = rules["foreign"]
         _make_record(call, key, record.FOREIGN, runtime_class)
+    elif call.verb == "restore":
+        raise Refused(
+            f"{identity.container} is YARN's and cannot be restored; let YARN start it anew"
+        )
     else:
         decision = policy.decide(rules, identity.user)
         runtime_class = decision.runtime_class

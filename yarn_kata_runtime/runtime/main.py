@@ -31,7 +31,7 @@ def _place(error: Exception) -> str:
 def _verb(call: Call) -> int:
     """Do the verb; each has its own module, and no verb pays for another's imports."""
     match call.verb:
-        case "create" | "run":
+        case "create" | "run" | "restore":
             from yarn_kata_runtime.runtime.create import create
 
             create(call)
@@ -47,6 +47,10 @@ def _verb(call: Call) -> int:
             from yarn_kata_runtime.runtime.delete import delete
 
             return delete(call)
+        case "list":
+            from yarn_kata_runtime.runtime.list import list_containers
+
+            return list_containers(call)
         case _:
             from yarn_kata_runtime.runtime.passing import hand_on
 

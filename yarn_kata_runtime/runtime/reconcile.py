@@ -111,23 +111,27 @@ def _sweep_namespaces() -> list[str]:
 
 def _mend_routes() -> list[str]:
     """Open what should be open, close what should not be, and leave no table where there is nothing."""
-    done = []
     with Store(paths.store()) as store:
         for row in store.rows():
             if row["first_port"] is not None and row["address"] is None:
                 _note_address(store, row)
-        wanted = store.routes()
-        present = routes.routes() if routes.table_present() else {}
-        for first_port in present.keys() - wanted.keys():
-            routes.close_route(first_port, present[first_port])
-            done.append(f"closed the route of port {first_port}")
-        for first_port, address in wanted.items():
-            if present.get(first_port) != address:
-                routes.open_route(first_port, address, load()["ports"], store.routes)
-                done.append(f"opened the route of port {first_port} to {address}")
-    if not wanted and routes.table_present():
-        routes.remove_table()
-        done.append("removed the nftables table, for nothing is routed")
+        with store.transaction():  # no container comes or goes meanwhile
+            wanted = store.routes()
+            if not wanted and routes.table_present():
+                routes.remove_table()
+                return ["removed the nftables table, for nothing is routed"]
+            return _mended(routes.routes(), wanted)
+
+
+def _mended(present: dict[int, str], wanted: dict[int, str]) -> list[str]:
+    done = []
+    for first_port in present.keys() - wanted.keys():
+        routes.close_route(first_port, present[first_port])
+        done.append(f"closed the route of port {first_port}")
+    for first_port, address in wanted.items():
+        if present.get(first_port) != address:
+            routes.open_route(first_port, address, load()["ports"], lambda: wanted)
+            done.append(f"opened the route of port {first_port} to {address}")
     return done
 
 
