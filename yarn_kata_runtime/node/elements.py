@@ -1,4 +1,4 @@
-"""Elements of an nftables map or set in a table of family ip, over netlink; those of the node's own table.
+"""Elements of an nftables map in a table of family ip, over netlink; those of the node's own table.
 
 One element costs 0.05 ms of CPU this way and 20 ms through an `nft` process, at any size of a hash map.
 The kernel lets whoever removed one wait for a grace period when the socket closes: 8-16 ms, no CPU.
@@ -42,7 +42,7 @@ def _pairs(body: bytes) -> dict[bytes, bytes]:
 
 
 class Elements:
-    """Those of the map or set `name` of `table`; keys and data are in network byte order."""
+    """Those of the map `name` of `table`; keys and data are as the kernel has them."""
 
     __slots__ = ("_names", "_set_names")
 
@@ -51,9 +51,9 @@ class Elements:
         self._names = family + _text(_TABLE, table) + _text(_SET, name)
         self._set_names = family + _text(_SET_TABLE, table) + _text(_SET_NAME, name)
 
-    def addition(self, key: bytes, data: bytes = b"") -> bytes:
+    def addition(self, key: bytes, data: bytes) -> bytes:
         """Return the change that adds an element; one that is there already with this data stays."""
-        value = netlink.nest(_DATA, netlink.attribute(_VALUE, data)) if data else b""
+        value = netlink.nest(_DATA, netlink.attribute(_VALUE, data))
         return netlink.message(_kind(_NEWSETELEM), netlink.ACK | _CREATE, self._list(key, value))
 
     def removal(self, key: bytes) -> bytes:
@@ -65,14 +65,14 @@ class Elements:
         return _pairs(netlink.ask(netlink.NETFILTER, _kind(_GETSETELEM), self._list(key)))[key]
 
     def all(self) -> dict[bytes, bytes]:
-        """Return every element as key -> data, b"" in a set."""
+        """Return every element as key -> data."""
         found = {}
         for body in netlink.dump(netlink.NETFILTER, _kind(_GETSETELEM), self._names):
             found.update(_pairs(body))
         return found
 
     def userdata(self) -> bytes:
-        """Return what `nft` stored with the map or set; its comment is in there, ended by a null byte."""
+        """Return what `nft` stored with the map; its comment is in there, ended by a null byte."""
         answer = netlink.ask(netlink.NETFILTER, _kind(_GETSET), self._set_names)
         return netlink.inner(answer[_NFGENMSG.size :], _SET_USERDATA)
 
@@ -82,8 +82,16 @@ class Elements:
 
 
 TABLE = "yarn_kata"
-BLOCKS = Elements(TABLE, "blocks")  # a map, first port of a block -> address
-ROUTES = Elements(TABLE, "routes")  # a set, address . first port
+BLOCKS = Elements(TABLE, "blocks")  # first port of a block -> address of its container
+MARKS = Elements(TABLE, "marks")  # first port of a block -> mark of the connections to it
+
+
+ROUTED = 0x10000000  # the bit in a connection's mark that says it goes through a route
+
+
+def mark(first_port: int) -> int:
+    """Return the mark of the connections to a block."""
+    return ROUTED | first_port
 
 
 def comment(block: int) -> str:

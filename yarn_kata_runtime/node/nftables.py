@@ -1,10 +1,4 @@
-"""The node's nftables table `ip yarn_kata`: its text, its set-up and its removal.
-
-map blocks   first port of a block -> container: where new connections to the block go
-set routes   container . first port: which open connections may go on.  Deleting them from the kernel's
-             connection table instead would cost a walk over it for each container that ends, 10 ms of
-             CPU at its usual 262,144 buckets; this costs a look-up a packet.
-"""
+"""The node's nftables table `ip yarn_kata`: its text, its set-up and its removal."""
 
 from __future__ import annotations
 
@@ -14,7 +8,7 @@ import time
 
 from yarn_kata_runtime.errors import Refused
 from yarn_kata_runtime.node import docker_user, programs
-from yarn_kata_runtime.node.elements import BLOCKS, TABLE, comment, made_for
+from yarn_kata_runtime.node.elements import BLOCKS, ROUTED, TABLE, comment, made_for, mark
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,14 +21,9 @@ _LOCK_SECONDS = 30.0
 _LOCK_PAUSE = 0.02
 _PORTS = 0x10000
 
-# The bits: of the connection's mark, it goes through a route; of the packet's mark, Docker is to accept
-# it, and it goes back to the interface that it came from.  The address of such a packet's sender is
-# replaced by the node's, or the answer would take the short way and not be recognised; other nodes' keep
-# theirs.  Everything new gets the connection's mark before the look-up, which ends the chain if it finds a
-# block, and loses it after: a map has one kind of data.
-_MARKED = f"{docker_user.ACCEPTED:#x}"
-_UNMARKED = f"{0xFFFFFFFF ^ docker_user.ACCEPTED:#x}"
-_HAIRPIN = "0x20000000"
+# The bit of a packet that goes back to the interface it came from.  Its sender's address is replaced by the
+# node's, or the answer would take the short way and not be recognised; senders elsewhere keep theirs.
+_HAIRPIN = 0x20000000
 
 _TEXT = """\
 add table ip {table}
@@ -45,9 +34,9 @@ table ip {table} {{
 		comment "{comment}"
 		{blocks}
 	}}
-	set routes {{
-		type ipv4_addr . inet_service
-		{routes}
+	map marks {{
+		type inet_service : mark
+		{marks}
 	}}
 	chain prerouting {{
 		type nat hook prerouting priority dstnat - 5; policy accept;
@@ -58,30 +47,16 @@ table ip {table} {{
 		ip daddr != 127.0.0.0/8 fib daddr type local meta l4proto {{ tcp, udp }} goto translate
 	}}
 	chain translate {{
-		ct mark set ct mark | {marked}
+		ct mark set th dport & {mask} map @marks
 		dnat to th dport & {mask} map @blocks
-		ct mark set ct mark & {unmarked}
 	}}
 	chain forward {{
 		type filter hook forward priority filter - 5; policy accept;
-		ct mark & {marked} == {marked} goto routed
-	}}
-	chain local {{
-		type filter hook output priority filter - 5; policy accept;
-		ct mark & {marked} == {marked} goto current
+		ct mark & {routed} == {routed} goto routed
 	}}
 	chain routed {{
-		jump current
-		meta mark set meta mark | {marked}
+		meta mark set meta mark | {accepted}
 		ct direction original fib daddr . iif oif exists meta mark set meta mark | {hairpin}
-	}}
-	chain current {{
-		ct direction reply return
-		ct state related return
-		ct protocol tcp ip daddr . ct original proto-dst & {mask} @routes return
-		ct protocol udp ip daddr . ct original proto-dst & {mask} @routes return
-		meta l4proto tcp reject with tcp reset
-		reject
 	}}
 	chain postrouting {{
 		type nat hook postrouting priority srcnat - 5; policy accept;
@@ -100,11 +75,11 @@ def ruleset(block: int, routes: dict[int, str]) -> str:
         table=TABLE,
         comment=comment(block),
         mask=f"{_PORTS - block:#x}",
-        marked=_MARKED,
-        unmarked=_UNMARKED,
-        hairpin=_HAIRPIN,
+        routed=f"{ROUTED:#x}",
+        accepted=f"{docker_user.ACCEPTED:#x}",
+        hairpin=f"{_HAIRPIN:#x}",
         blocks=_elements(f"{port} : {address}" for port, address in routes.items()),
-        routes=_elements(f"{address} . {port}" for port, address in routes.items()),
+        marks=_elements(f"{port} : {mark(port):#x}" for port in routes),
     )
 
 

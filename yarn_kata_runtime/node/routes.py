@@ -11,7 +11,8 @@ import errno
 import struct
 
 from yarn_kata_runtime.errors import Refused
-from yarn_kata_runtime.node.elements import BLOCKS, ROUTES, TABLE, commit, made_for
+from yarn_kata_runtime.node import conntrack
+from yarn_kata_runtime.node.elements import BLOCKS, MARKS, TABLE, commit, made_for, mark
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from yarn_kata_runtime.compiled import Ports
 
 _PORT = struct.Struct("!H")
-_ROUTE = struct.Struct("!4sH2x")  # address . port: each part of a key fills 4 bytes
+_MARK = struct.Struct("=I")
 
 
 def open_route(first_port: int, address: str, ports: Ports, live: Callable[[], dict[int, str]]) -> None:
@@ -40,17 +41,20 @@ def open_route(first_port: int, address: str, ports: Ports, live: Callable[[], d
 
 
 def close_route(first_port: int, address: str | None) -> None:
-    """End the block's route to `address`, and at their next packet the connections through it.
+    """End the block's route to `address`, and the connections through it.
 
     One that is not there, or leads elsewhere by now, is closed.  Raises Refused.
     """
     if address is None:  # the container never got as far as to have a route
         return
-    packed = _socket.inet_aton(address)
+    key = _PORT.pack(first_port)
     try:
-        commit(BLOCKS.removal(_PORT.pack(first_port)), ROUTES.removal(_ROUTE.pack(packed, first_port)))
-    except FileNotFoundError:
-        return
+        held = _held(key)
+        if held not in (_socket.inet_aton(address), None):
+            return
+        if held is not None:  # after a flush there is no route, but its connections go on
+            commit(BLOCKS.removal(key), MARKS.removal(key))
+        conntrack.forget(mark(first_port))
     except OSError as error:
         raise _refused(f"close the route of port block {first_port} to {address}", error) from None
 
@@ -91,17 +95,27 @@ def remove_table() -> None:
         raise _refused("remove the table of routes", error) from None
 
 
+def _held(key: bytes) -> bytes | None:
+    """Return the address that the kernel has for a block, None if it has none."""
+    try:
+        return BLOCKS.data(key)
+    except FileNotFoundError:
+        return None
+
+
 def _put(first_port: int, address: str) -> None:
-    key, packed = _PORT.pack(first_port), _socket.inet_aton(address)
-    additions = [BLOCKS.addition(key, packed), ROUTES.addition(_ROUTE.pack(packed, first_port))]
+    key = _PORT.pack(first_port)
+    additions = [
+        BLOCKS.addition(key, _socket.inet_aton(address)),
+        MARKS.addition(key, _MARK.pack(mark(first_port))),
+    ]
     try:
         commit(*additions)
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.EBUSY):
             raise
-        former = BLOCKS.data(key)
-        removals = [BLOCKS.removal(key), ROUTES.removal(_ROUTE.pack(former, first_port))]
-        commit(*removals, *additions)
+        commit(BLOCKS.removal(key), *additions)
+        conntrack.forget(mark(first_port))
 
 
 def _refused(what: str, error: OSError) -> Refused:
