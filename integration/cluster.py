@@ -94,14 +94,16 @@ def up() -> Cluster:
     hadoop.fetch()
     spark.fetch()
     gvisor.build()
-    executor = tree.assemble()
+    if not tree.current():
+        nodes.stop()
+        tree.assemble()
     with step("starting the nodes"):
         nodes.start()
     with step("starting Hadoop"):
         daemons.start()
         wait_for_daemons()
         make_hdfs_folders()
-    print(f"  containers are launched by {executor}")
+    print(f"  containers are launched by {tree.container_executor()}")
     print(f"  ResourceManager: {Cluster.rm}", flush=True)
     return Cluster()
 
@@ -140,8 +142,8 @@ def logs(lines: int = 40) -> str:
 def wait_for_daemons() -> None:
     """Both NodeManagers registered and both DataNodes alive, or a ClusterError with the logs' ends."""
     try:
-        wait_for("the registration of both NodeManagers", _nodemanagers_are_up, timeout=180, interval=0.3)
-        wait_for("the registration of both DataNodes", _datanodes_are_up, timeout=120, interval=0.3)
+        wait_for("the registration of both NodeManagers", _nodemanagers_are_up, timeout=120, interval=0.3)
+        wait_for("the registration of both DataNodes", _datanodes_are_up, timeout=60, interval=0.3)
     except ClusterError as error:
         raise ClusterError(f"{error}\n{logs()}") from error
 
@@ -197,7 +199,7 @@ def main(arguments: list[str]) -> int:
         return 2
     started = time.monotonic()
     try:
-        result = commands[arguments[0]]()  # type: ignore[operator]
+        result = commands[arguments[0]]()
     except ClusterError as error:
         print(f"integration.cluster {arguments[0]}: {error}", file=sys.stderr)
         return 1

@@ -1,6 +1,6 @@
 """What the nodes have at /opt/cluster: rendered configuration, container-executor, this package.
 
-It is put together anew at every start, apart from the package, which is installed when its sources change.
+It is put together anew when a source of it has changed.
 """
 
 import hashlib
@@ -19,8 +19,9 @@ RUNTIME_PREFIX = "/opt/yarn-kata-runtime"
 LIBRARY = "/opt/yarn/libexec/container-executor"
 PROGRAM = "/opt/yarn/bin/container-executor"
 
-# What the package is made of, for telling whether the installed one is current.
+# What the package is made of, and what the rest is: the content tells whether they have to be made anew.
 PACKAGE_SOURCES = ("yarn_kata_runtime", "setup.py", "pyproject.toml", "requirements.lock", "Makefile")
+OTHER_SOURCES = ("hadoop-conf", "integration/node", "integration/container_executor", "integration/config.toml")
 
 
 def tree() -> Path:
@@ -32,16 +33,31 @@ def runtime() -> Path:
     return tree() / "runtime"
 
 
-def assemble() -> str:
-    """Put the tree together; returns which container-executor it has, in words."""
+def current() -> bool:
+    """Is what is there made of the sources as they are now?"""
+    stamp = tree() / "stamp"
+    return stamp.exists() and stamp.read_text() == _stamp()
+
+
+def assemble() -> None:
+    """Put the tree together; nodes that have it mounted must be gone."""
     tree().mkdir(parents=True, exist_ok=True)
+    (tree() / "stamp").unlink(missing_ok=True)
     _install_runtime()
     _render(HADOOP_CONF_TEMPLATES, tree() / "conf")
-    rendered = _render_text((INTEGRATION / "config.toml").read_text())
-    (tree() / "config.toml").write_text(rendered)
+    (tree() / "config.toml").write_text(_render_text((INTEGRATION / "config.toml").read_text()))
     for program in ("init.py", "daemon.py"):
         shutil.copy(INTEGRATION / "node" / program, tree() / program)
-    return _container_executor(tree() / "yarn")
+    _container_executor(tree() / "yarn")
+    (tree() / "stamp").write_text(_stamp())
+
+
+def container_executor() -> str:
+    """Which container-executor the tree has, in words."""
+    genuine = hadoop.genuine_container_executor()
+    if genuine:
+        return f"the genuine container-executor of {genuine}"
+    return "a stand-in for container-executor (set HADOOP_HOME or HADOOP_DIST to run the genuine one)"
 
 
 def _render(templates: Path, target: Path) -> None:
@@ -68,7 +84,7 @@ def _render_text(text: str) -> str:
     return text
 
 
-def _container_executor(target: Path) -> str:
+def _container_executor(target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     for folder in ("bin", "etc/hadoop"):
         (target / folder).mkdir(parents=True)
@@ -76,9 +92,8 @@ def _container_executor(target: Path) -> str:
     genuine = hadoop.genuine_container_executor()
     if genuine:
         shutil.copy(genuine, target / "bin/container-executor")
-        return f"the genuine container-executor of {genuine}"
-    _build_stand_in(target)
-    return "a stand-in for container-executor (set HADOOP_HOME or HADOOP_DIST to run the genuine one)"
+    else:
+        _build_stand_in(target)
 
 
 def _build_stand_in(target: Path) -> None:
@@ -94,23 +109,29 @@ def _build_stand_in(target: Path) -> None:
 
 
 def _install_runtime() -> None:
-    stamp, current = tree() / "runtime.stamp", _fingerprint()
-    if stamp.exists() and stamp.read_text() == current:
+    stamp, wanted = tree() / "runtime.stamp", _fingerprint(PACKAGE_SOURCES)
+    if stamp.exists() and stamp.read_text() == wanted:
         return
+    stamp.unlink(missing_ok=True)
     with step("installing yarn-kata-runtime"):
         shutil.rmtree(runtime(), ignore_errors=True)
         make = ["make", "--silent", f"--directory={REPOSITORY}", "install"]
         run([*make, f"DESTDIR={runtime()}", f"PREFIX={RUNTIME_PREFIX}"])
-        stamp.write_text(current)
+    stamp.write_text(wanted)
 
 
-def _fingerprint() -> str:
-    """The content of the package's sources, with the names of the files."""
+def _stamp() -> str:
+    return f"{_fingerprint(PACKAGE_SOURCES + OTHER_SOURCES)} {container_executor()}"
+
+
+def _fingerprint(sources: tuple[str, ...]) -> str:
+    """The content of the sources, with the names of the files."""
     digest = hashlib.sha256()
-    for source in PACKAGE_SOURCES:
+    for source in sources:
         top = REPOSITORY / source
         files = [top] if top.is_file() else sorted(top.rglob("*"))
         for file in files:
-            if file.is_file() and "__pycache__" not in file.parts:
+            # Programs that the build leaves beside the sources have no suffix.
+            if file.is_file() and "__pycache__" not in file.parts and (file.suffix or file == top):
                 digest.update(f"{file.relative_to(REPOSITORY)}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()
