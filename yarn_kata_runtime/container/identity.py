@@ -71,7 +71,7 @@ def identify(spec: Spec, origin: Origin, node: Node, uid_of: Callable[[str], int
     `uid_of` looks up an OS account.  Raises Refused when there is any sign of YARN but not a full,
     consistent identity: such a container must neither run as a stranger's nor outside policy.
     """
-    named = _names(spec, origin)
+    named = _names(spec, origin, node)
     folders = _Folders(spec, node)
     if not named and not folders.any and not _nm_private(origin.bundle, node):
         return None
@@ -85,29 +85,31 @@ def identify(spec: Spec, origin: Origin, node: Node, uid_of: Callable[[str], int
     return identity
 
 
-def _names(spec: Spec, origin: Origin) -> dict[str, str]:
-    """Return where -> YARN container id, for every place that names one."""
+def _names(spec: Spec, origin: Origin, node: Node) -> list[tuple[str, str]]:
+    """Return (where, YARN container id) for every place that names one."""
     candidates = [("the Docker name", origin.docker_name), ("the container id", origin.oci_id)]
+    if _nm_private(origin.bundle, node):
+        candidates.append(("the bundle", origin.bundle.rpartition("/")[2]))
     for part in spec.get("linux", {}).get("cgroupsPath", "").replace(":", "/").split("/"):
         candidates.append(("linux.cgroupsPath", part.removeprefix("runc-")))
     for word in spec["process"]["args"]:
         folder, _, script = word.rpartition("/")
         if script == LAUNCH_SCRIPT:
             candidates.append(("process.args", folder.rpartition("/")[2]))
-    return {where: name for where, name in candidates if application_of(name)}
+    return [(where, name) for where, name in candidates if application_of(name)]
 
 
-def _agreed(named: dict[str, str], origin: Origin) -> str:
+def _agreed(named: list[tuple[str, str]], origin: Origin) -> str:
     """Return the one id that all places agree on, one of them being root's own word for it."""
-    if len(set(named.values())) > 1:
-        places = ", ".join(f"{where} says {name}" for where, name in named.items())
+    if len({name for _, name in named}) > 1:
+        places = ", ".join(f"{where} says {name}" for where, name in named)
         raise Refused(f"the spec's YARN container id is ambiguous: {places}; only YARN may start such containers")
-    if "the Docker name" not in named and "the container id" not in named:
+    if not any(where in ("the Docker name", "the container id") for where, _ in named):
         raise Refused(
             f"container {origin.oci_id} has signs of YARN (mounts, cgroup or launch script) but its name is "
             f"{origin.docker_name or 'unknown'!r}, not a YARN container id; only YARN may start such containers"
         )
-    return next(iter(named.values()))
+    return named[0][1]
 
 
 class _Folders:
@@ -117,7 +119,7 @@ class _Folders:
         self._local: list[tuple[str, str]] = []  # source, path below the local-dir
         self._log: list[tuple[str, str]] = []
         for mount in spec.get("mounts", []):
-            source = normpath(mount.get("source", ""))
+            source = normpath(mount.get("source", "")).replace("//", "/")  # POSIX keeps two leading slashes
             for folders, found in ((node["local_dirs"], self._local), (node["log_dirs"], self._log)):
                 for folder in folders:
                     if (source + "/").startswith(folder + "/"):
@@ -128,13 +130,15 @@ class _Folders:
         """Return the YARN user whose folders are mounted; every folder must be this application's."""
         users = {self._check_local(source, path, container, application) for source, path in self._local}
         users.discard("")
+        appcaches = {source for source, path in self._local if path.split("/")[2:] == ["appcache", application]}
         for source, path in self._log:
             if path != f"{application}/{container}" and not path.startswith(f"{application}/{container}/"):
                 raise _stranger(source, container)
-        if not self._log or len(users) != 1:
+        if not self._log or len(users) != 1 or not appcaches:
             raise Refused(
-                f"{container} mounts the folders of {sorted(users) or 'no user'} and "
-                f"{len(self._log)} log folders; YARN mounts one user's appcache and a log folder"
+                f"{container} mounts the folders of {' and '.join(sorted(users)) or 'no user'}, {len(appcaches)} "
+                f"appcache folders of its application and {len(self._log)} log folders; YARN mounts one user's "
+                "appcache and a log folder"
             )
         return users.pop()
 
