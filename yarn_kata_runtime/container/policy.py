@@ -104,11 +104,14 @@ def check_annotations(spec: Spec, who: str) -> None:
 
 def check_namespaces(spec: Spec, who: str) -> None:
     """Refuse a container that shares any of the node's namespaces but the network's, or remaps users."""
-    namespaces = {n["type"]: n.get("path", "") for n in spec.get("linux", {}).get("namespaces", [])}
-    for kind in _PRIVATE_NAMESPACES:
-        if namespaces.get(kind, "shared") != "":
-            raise Refused(f"{who} asks for a shared {kind} namespace; tenants get namespaces of their own")
-    if "user" in namespaces:
+    namespaces = spec.get("linux", {}).get("namespaces", [])
+    kinds = [namespace["type"] for namespace in namespaces]
+    if len(set(kinds)) != len(kinds):
+        raise Refused(f"{who} names a namespace twice ({', '.join(kinds)}); runtimes differ in which one they take")
+    joined = {n["type"] for n in namespaces if n.get("path") and n["type"] != "network"}
+    for kind in sorted({*_PRIVATE_NAMESPACES} - {*kinds} | joined):
+        raise Refused(f"{who} asks for a shared {kind} namespace; tenants get namespaces of their own")
+    if "user" in kinds:
         raise Refused(f"{who} comes with a user namespace (dockerd's userns-remap); slots take its place, turn it off")
 
 
@@ -172,7 +175,7 @@ def check_mounts(spec: Spec, runtime_class: RuntimeClass, node: Node, own_folder
                 raise Refused(f"{who} mounts a {mount.get('type')!r} file system; tenants get bind mounts only")
             continue
         source = mount.get("source", "")
-        if normpath(source) != source or not source.startswith("/"):
+        if normpath(source) != source or not source.startswith("/") or source.startswith("//"):
             raise Refused(f"{who} mounts {source!r}, which is not a plain absolute path")
         if _below(source, yarn) or _below(source, own_folders):
             continue
