@@ -60,7 +60,8 @@ def rewrite(spec: Spec, plan: Plan) -> None:
     swap_folders(spec, plan.folders)
     for destination, source in plan.files.items():
         put_file(spec, destination, source)
-    advertise(spec, plan.host)
+    if plan.host:
+        advertise(spec, plan.host)
     if plan.slot:
         run_as(spec, plan.slot)
     if plan.block:
