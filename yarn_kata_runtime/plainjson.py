@@ -52,10 +52,10 @@ def loads(text: bytes) -> Any:
     start = len(document) - len(document.lstrip(_BLANK))
     try:
         value, end = _scan(document, start)
-    except (StopIteration, SystemError):  # the scanner leaves its errors to json.decoder
-        raise ValueError(_complaint(document)) from None
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
+    except (StopIteration, SystemError):  # the scanner leaves its errors to json.decoder
+        raise ValueError(_complaint(document)) from None
     if document[end:].strip(_BLANK):
         raise ValueError(f"something follows the JSON value at character {end}")
     return value
@@ -68,6 +68,8 @@ def _complaint(document: str) -> str:
         json.loads(document)
     except ValueError as error:
         return str(error)
+    except RecursionError:
+        return _TOO_DEEP
     return "not JSON"
 
 
