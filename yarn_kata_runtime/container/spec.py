@@ -15,12 +15,19 @@ if TYPE_CHECKING:
 
 _UID_MAX = 2**32 - 2
 
+_READ = (  # the fields that this package reads or writes, in all objects of the spec
+    "access additionalGids allow annotations args capabilities cgroupsPath cwd destination devices env gid linux "
+    "major minor mounts namespaces noNewPrivileges options path pids process resources rlimits root source sysctl "
+    "type uid user"
+)
+_FIELDS = {name.casefold(): name for name in _READ.split()}
+
 
 def checked(spec: Spec) -> Spec:
     """Return `spec` if what this package reads of it has the types that OCI says.
 
-    Raises Refused naming the first field that has not.  Keys that differ in case only are refused too:
-    Go's decoder takes them for one another, so a runtime would not see what we see.
+    Raises Refused naming the first field that has not.  So is a field whose name differs in case from
+    OCI's: Go's decoder takes it for that, so a runtime would not see what we see.
     """
     _object(spec, "config.json")
     process = _object(spec.get("process"), "process")
@@ -36,7 +43,7 @@ def checked(spec: Spec) -> Spec:
     _string(_object(spec.get("root"), "root").get("path"), "root.path")
     for index, mount in enumerate(_objects(spec.get("mounts", []), "mounts")):
         _mount(mount, f"mounts[{index}]")
-    annotations = _object(spec.get("annotations", {}), "annotations")
+    annotations = _map(spec.get("annotations", {}), "annotations")
     _strings(list(annotations.values()), "annotations")
     _linux(_object(spec.get("linux", {}), "linux"))
     return spec
@@ -69,16 +76,22 @@ def _linux(linux: Spec) -> None:
     resources = _object(linux.get("resources", {}), "linux.resources")
     _objects(resources.get("devices", []), "linux.resources.devices")
     _object(resources.get("pids", {}), "linux.resources.pids")
-    sysctl = _object(linux.get("sysctl", {}), "linux.sysctl")
+    sysctl = _map(linux.get("sysctl", {}), "linux.sysctl")
     _strings(list(sysctl.values()), "linux.sysctl")
 
 
-def _object(value: Any, where: str) -> Spec:
+def _map(value: Any, where: str) -> Spec:
     if type(value) is not dict:
         raise _wrong(where, "an object", value)
-    if len({key.lower() for key in value}) != len(value):
-        raise Refused(f"{where} of the spec has keys that differ in case only; engines write each once")
     return value
+
+
+def _object(value: Any, where: str) -> Spec:
+    for key in _map(value, where):
+        name = _FIELDS.get(key.casefold(), key)
+        if key != name:
+            raise Refused(f"{where} of the spec has a field {key!r}; OCI writes it {name!r}")
+    return value  # type: ignore[no-any-return]
 
 
 def _objects(value: Any, where: str) -> list[Spec]:
