@@ -7,6 +7,7 @@ import time
 
 from integration.container_executor.configuration import Configuration
 from integration.container_executor.docker_command import DockerCommand
+from integration.container_executor.docker_tools import read_command
 from integration.container_executor.errors import Code
 from integration.container_executor.folders import (
     Caller,
@@ -21,11 +22,10 @@ POLL_SECONDS = 1
 RETRY_SECONDS = 3
 
 
-def launch_docker(
-    container: Container, command: DockerCommand, configuration: Configuration, caller: Caller
-) -> int:
+def launch_docker(container: Container, command_file: str, configuration: Configuration, caller: Caller) -> int:
     """Run the container to its end; its exit code, written beside the pid file too, is returned."""
     log_dir = _prepare(container, caller)
+    command = read_command(command_file, configuration, caller)  # its mounts must exist to be checked
     print("Getting exit code file...")
     print("Changing effective user to root...")
     with acting_as(0, container.user.pw_gid):

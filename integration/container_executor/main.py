@@ -109,8 +109,7 @@ def _as_user(arguments: list[str], configuration: Configuration, caller: Caller)
     if command == "1":
         cgroups = last.removeprefix("cgroups=").split("%")
         return launch_process(described, cgroups, caller)
-    docker = docker_tools.read_command(last, configuration, caller)
-    return launch_docker(described, docker, configuration, caller)
+    return launch_docker(described, last, configuration, caller)
 
 
 def _count(rest: list[str], least: int) -> None:
