@@ -82,6 +82,7 @@ class Spawned:
         self.process = PROCESSES.Process(target=_inside, args=(namespace, there, function, arguments), daemon=True)
         self.process.start()
         there.close()
+        assert self.answers.poll(SECONDS) and self.answers.recv() == "inside"
 
     @property
     def pid(self) -> int:
@@ -106,6 +107,7 @@ class Spawned:
 def _inside(namespace: str, answers: Connection, function: Callable[..., Any], arguments: tuple[object, ...]) -> None:
     with open(f"/run/netns/{namespace}") as file:
         call("setns", file.fileno(), CLONE_NEWNET)
+    answers.send("inside")
     try:
         answers.send((function(*arguments), None))
     except BaseException as error:  # the caller raises it, whatever it is
