@@ -274,6 +274,12 @@ class TestBookkeeping:
         bare.call(routes.close_route, A, "172.17.0.3")
         assert bare.call(routes.routes) == {}
 
+    def test_closed_by_many_at_once(self, bare: Node) -> None:
+        bare.call(routes.open_route, A, "172.17.0.3", POOL, dict)
+        closers = [bare.spawn(routes.close_route, A, "172.17.0.3") for _ in range(8)]
+        assert [closer.result() for closer in closers] == [None] * 8
+        assert bare.call(routes.routes) == {}
+
     def test_another_block_size(self, bare: Node) -> None:
         bare.call(routes.open_route, A, "172.17.0.2", POOL, dict)
         with pytest.raises(Refused, match=r"1 routes of another size.*ports.block = 128"):

@@ -49,11 +49,9 @@ def close_route(first_port: int, address: str | None) -> None:
         return
     key = _PORT.pack(first_port)
     try:
-        held = _held(key)
-        if held not in (_socket.inet_aton(address), None):
+        if _held(key) not in (_socket.inet_aton(address), None):
             return
-        if held is not None:  # after a flush there is no route, but its connections go on
-            commit(BLOCKS.removal(key), MARKS.removal(key))
+        _remove(key)
         conntrack.forget(mark(first_port))
     except OSError as error:
         raise _refused(f"close the route of port block {first_port} to {address}", error) from None
@@ -116,6 +114,13 @@ def _put(first_port: int, address: str) -> None:
             raise
         commit(BLOCKS.removal(key), *additions)
         conntrack.forget(mark(first_port))
+
+
+def _remove(key: bytes) -> None:
+    try:
+        commit(BLOCKS.removal(key), MARKS.removal(key))
+    except FileNotFoundError:  # closed by another delete, or by a flush, after which its connections go on
+        return
 
 
 def _refused(what: str, error: OSError) -> Refused:
