@@ -33,24 +33,22 @@ def start(call: Call) -> NoReturn:
 
 
 def _open_routes(call: Call, key: str, kept: Record) -> None:
-    from yarn_kata_runtime.node import addresses, routes
+    from yarn_kata_runtime.node import addresses, hairpin, routes
 
     with Store(paths.store()) as store:
         row = store.row(key)
         if row is None or row["first_port"] is None:
             return
         pid = _pid(call, row, kept)
-        address = addresses.container_address(pid)
-        if address is None:  # no network: nobody could reach it, nothing to route
-            return
-        store.set_address(key, address)
         try:
+            address = addresses.container_address(pid)
+            if address is None:  # no network: nobody could reach it, nothing to route
+                return
+            store.set_address(key, address)
             routes.open_route(row["first_port"], address, load()["ports"], store.routes)
+            hairpin.allow(pid)
         except OSError as error:
-            raise Refused(
-                f"no route to {row['container']} at {address} could be opened: {error}; "
-                "nftables must work on this node, try nft list ruleset"
-            ) from None
+            raise Refused(f"the network of {row['container']} cannot be looked at: {error}; did it end?") from None
 
 
 def _pid(call: Call, row: Row, kept: Record) -> int:
