@@ -442,7 +442,7 @@ def signs(draw: st.DrawFn) -> dict[str, Any]:
     return drawn
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(signs())
 def test_no_mixture_of_signs_makes_another_of_a_container(drawn: dict[str, Any]) -> None:
     """An identity is that of the folders; None only where no sign is left."""
