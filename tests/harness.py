@@ -12,6 +12,7 @@ import contextlib
 import functools
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -151,10 +152,10 @@ class PrivateNode:
         """Return the way from outside to a path inside."""
         return Path(f"/proc/{self._holder.pid}/root{path}")
 
-    def inside(self, argv: Sequence[str]) -> list[str]:
+    def inside(self, argv: Sequence[str], cwd: str = "/") -> list[str]:
         """Return the arguments that run `argv` in the node."""
-        pid = str(self._holder.pid)
-        return ["nsenter", f"--mount=/proc/{pid}/ns/mnt", f"--net=/proc/{pid}/ns/net", "--", *argv]
+        spaces = f"/proc/{self._holder.pid}/ns"
+        return ["nsenter", f"--mount={spaces}/mnt", f"--net={spaces}/net", f"--wdns={cwd}", "--", *argv]
 
     def run(
         self,
@@ -163,19 +164,18 @@ class PrivateNode:
         check: bool = True,
         env: Mapping[str, str] | None = None,
         timeout: float = 60,
-        cwd: str | None = None,
+        cwd: str = "/",
         text: str = "",
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the node with `text` as its input, and return what it printed."""
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err, _file(text) as stdin:
             code = subprocess.run(  # pipes would wait for the container, which inherits them
-                self.inside(argv),
+                self.inside(argv, cwd),
                 stdin=stdin,
                 stdout=out,
                 stderr=err,
                 timeout=timeout,
                 env={**os.environ, **(env or {})},
-                cwd=cwd,
             ).returncode
             out.seek(0)
             err.seek(0)
@@ -184,10 +184,10 @@ class PrivateNode:
             raise AssertionError(f"{' '.join(argv)} exited {done.returncode}: {done.stdout}{done.stderr}")
         return done
 
-    def begin(self, argv: Sequence[str], *, cwd: str | None = None) -> subprocess.Popen[str]:
+    def begin(self, argv: Sequence[str], *, cwd: str = "/") -> subprocess.Popen[str]:
         """Start a command in the node; its pid is the command's own, its streams are pipes."""
         pipe = subprocess.PIPE
-        return subprocess.Popen(self.inside(argv), stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=cwd)
+        return subprocess.Popen(self.inside(argv, cwd), stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
     def configure(self, text: str) -> None:
         """Write config.toml, as a new file: two versions within a tick of the clock differ too."""
@@ -357,7 +357,7 @@ class Bundle:
         (self.docker / "hosts").write_text("127.0.0.1 localhost\n")
 
     def _yarn_folders(self, uid: int, command: Sequence[str]) -> None:
-        words = " ".join(f"'{word}'" for word in command)
+        words = shlex.join(command)
         script = f'#!/bin/bash\nexport NM_HOST="nm1.lab"\nexec {words}\n'
         environment = {
             "USER_NAME": self.user,
