@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,12 +66,14 @@ def _c_texts(path: Path) -> Iterator[Text]:
         yield Text(f"yarn\\-kata\\-init: {re.escape(call[1])} {which}: {ANY}", path.name)
 
 
+@functools.cache
 def texts() -> list[Text]:
     """Every error text of the package, people's commands and C programs included."""
     python = [text for path in sorted(PACKAGE.rglob("*.py")) for text in _python_texts(path)]
     return python + [text for path in sorted(PACKAGE.rglob("*.c")) for text in _c_texts(path)]
 
 
+@functools.cache
 def documented() -> list[str]:
     """The texts in docs/errors.md: lines of the form "> `text`"."""
     return re.findall(r"^> `(.+)`$", ERRORS.read_text(), re.MULTILINE)
