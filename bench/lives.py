@@ -6,17 +6,13 @@ exec); attaching the network, the engine's part, is not.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 from bench.meter import NOTHING, Cost, Meter
 from bench.node import ADDRESS
 from tests.harness import LAUNCHER, ROOT, Bundle
 
 OURS = str(LAUNCHER)
-RUNC = "/usr/sbin/runc"
 PHASES = ("create", "start", "init", "delete", "delete --force")
 
 
@@ -28,14 +24,14 @@ class Contender:
         self.bundle = bundle
         self._runtime = runtime
         self._environment = dict(environment or {})
-        self._original = (bundle.path / "config.json").read_bytes()
+        self._original = bundle.config.read_bytes()
 
     def live(self, meter: Meter) -> dict[str, Cost]:
         """Live one life and return phase -> cost, "all" among them."""
         bundle, costs = self.bundle, dict.fromkeys(PHASES, NOTHING)
         self.reset()
         try:
-            costs["create"] = self.verb(meter, "create", "--bundle", str(bundle.path), "--pid-file", str(bundle.pid_file))
+            costs["create"] = self.verb(meter, "create", "--pid-file", str(bundle.pid_file), "--bundle", ".")
             bundle.attach(ADDRESS)
             costs["start"] = self.verb(meter, "start")
             costs["init"] = Cost(meter.reap().cpu, 0.0)
@@ -46,20 +42,16 @@ class Contender:
 
     def reset(self) -> None:
         """Put the spec back as the engine wrote it: a runtime may have rewritten it."""
-        (self.bundle.path / "config.json").write_bytes(self._original)
-
-    def spec(self) -> dict[str, Any]:
-        """Return the spec as the last create left it."""
-        spec: dict[str, Any] = json.loads((self.bundle.path / "config.json").read_bytes())
-        return spec
+        self.bundle.config.write_bytes(self._original)
 
     def verb(self, meter: Meter, verb: str, *options: str) -> Cost:
         """Run one verb as containerd's shim does."""
         return meter.run(self._argv(verb, options), self._environment, str(self.bundle.path))
 
     def _argv(self, verb: str, options: Sequence[str]) -> list[str]:
-        log = Path(self.bundle.path / "log.json")
-        return [self._runtime, "--root", ROOT, "--log", str(log), "--log-format", "json", verb, *options, self.bundle.id]
+        log = self.bundle.path / "log.json"
+        common = ["--root", ROOT, "--log", str(log), "--log-format", "json"]
+        return [self._runtime, *common, verb, *options, self.bundle.id]
 
 
 def interleaved(meter: Meter, contenders: Sequence[Contender], rounds: int) -> dict[str, list[dict[str, Cost]]]:

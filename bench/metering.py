@@ -28,6 +28,7 @@ def serve() -> None:
     errors = os.memfd_create("stderr", 0)
     for line in sys.stdin:
         question = json.loads(line)
+        answer: dict[str, object]
         try:
             answer = {"cost": _run(question, errors) if question else _reap()}
         except (OSError, Failed, TimeoutError) as error:
