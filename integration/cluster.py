@@ -173,7 +173,7 @@ def _datanodes_are_up() -> bool:
     query = "jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState"
     try:
         state = _get(f"{Cluster.namenode}/{query}")["beans"]
-        return bool(state) and state[0]["NumLiveDataNodes"] == len(nodes.WORKERS)
+        return bool(state and state[0]["NumLiveDataNodes"] == len(nodes.WORKERS))
     except (OSError, ValueError):
         return False
 

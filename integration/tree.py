@@ -93,13 +93,15 @@ def _container_executor(target: Path) -> None:
     if genuine:
         shutil.copy(genuine, target / "bin/container-executor")
     else:
-        _build_stand_in(target)
+        build_stand_in(target)
 
 
-def _build_stand_in(target: Path) -> None:
+def build_stand_in(target: Path) -> None:
+    """The setuid program in bin/ and what it executes in libexec/, to be installed as /opt/yarn."""
     source = INTEGRATION / "container_executor"
     library = target / "libexec/container-executor"
     (library / "integration").mkdir(parents=True)
+    (target / "bin").mkdir(exist_ok=True)
     (library / "integration/__init__.py").touch()
     shutil.copytree(source, library / "integration/container_executor", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(source / "__main__.py", library / "__main__.py")

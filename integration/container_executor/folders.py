@@ -55,7 +55,7 @@ def create_user_dirs(user: pwd.struct_passwd, local_dirs: list[str], caller: Cal
 
 
 def create_app_log_dirs(user: pwd.struct_passwd, application: str, log_dirs: list[str], caller: Caller) -> None:
-    """log/<application>, as `create_user_dirs` makes its folders; ClusterError if no disk takes it."""
+    """log/<application>, as `create_user_dirs` makes its folders; Refusal if no disk takes it."""
     usable = [log_dir for log_dir in log_dirs if _is_of(caller, log_dir)]
     if not usable:
         raise Refusal(Code.ERROR, "Did not create any app-log directories", logged=True)
@@ -78,7 +78,7 @@ def create_app_dirs(user: pwd.struct_passwd, application: str, local_dirs: list[
     for local_dir in local_dirs:
         path = _plain(app_dir(local_dir, user.pw_name, application))
         try:
-            os.makedirs(path, mode=0o750, exist_ok=True)
+            _make_dirs(path, 0o750)
         except OSError as error:
             print(f"Can't create directory {path} - {error.strerror}")
         else:
@@ -94,16 +94,16 @@ def create_container_dirs(container: Container, caller: Caller) -> str:
     for local_dir in container.local_dirs:
         if _is_of(caller, local_dir):
             path = _plain(f"{app_dir(local_dir, user, container.application)}/{container.id}")
-            os.makedirs(path, mode=0o710, exist_ok=True)
+            _make_dirs(path, 0o710)
     log_dir = ""
     for root in container.log_dirs:
         if not _is_of(caller, root):
             raise Refusal(Code.COULD_NOT_CREATE_APP_LOG_DIRECTORIES, f"{root} is not the NodeManager's")
         log_dir = _plain(f"{root}/{container.application}/{container.id}")
-        os.makedirs(log_dir, mode=0o750, exist_ok=True)
+        _make_dirs(log_dir, 0o750)
     for name in ("tmp", "private_slash_tmp", "private_var_slash_tmp"):
         path = f"{container.work_dir}/{name}"
-        os.makedirs(path, mode=0o710, exist_ok=True)
+        _make_dirs(path, 0o710)
         if name != "tmp":
             os.chmod(path, 0o710)  # without the setgid bit
     return log_dir
@@ -116,7 +116,7 @@ def create_docker_dirs(container: Container) -> None:
         if not os.path.isdir(filecache):
             os.mkdir(filecache, 0o710)
         work_dir = f"{app_dir(local_dir, container.user.pw_name, container.application)}/{container.id}"
-        os.makedirs(f"{work_dir}/sysfs", mode=0o710, exist_ok=True)
+        _make_dirs(f"{work_dir}/sysfs", 0o710)
 
 
 def open_as_nodemanager(path: str, caller: Caller) -> int:
@@ -149,6 +149,13 @@ def write_as_nodemanager(path: str, number: int, caller: Caller) -> None:
         with open(descriptor, "w") as file:
             file.write(str(number))
         os.rename(scratch, path)
+
+
+def _make_dirs(path: str, mode: int) -> None:
+    """As os.makedirs, with `mode` for the folders above too."""
+    if not os.path.isdir(path):
+        _make_dirs(os.path.dirname(path), mode)
+        os.mkdir(path, mode)
 
 
 def _create_for_user(path: str, user: pwd.struct_passwd, caller: Caller) -> None:
