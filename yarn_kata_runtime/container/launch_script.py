@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 _EXECUTOR = "org.apache.spark.executor.YarnCoarseGrainedExecutorBackend"
 _DRIVER = "org.apache.spark.deploy.yarn.ApplicationMaster"  # cluster mode: the driver lives in it
 _CLIENT_AM = "org.apache.spark.deploy.yarn.ExecutorLauncher"  # client mode: the driver is the client's
-_LAUNCH = "exec /bin/bash -c "
+_LAUNCH = "\nexec /bin/bash -c "  # the last line; the command on it may hold the same words
 _NM_HOST = 'export NM_HOST="'
 _DRIVER_URL = "--driver-url spark://CoarseGrainedScheduler@"
 
 
-def is_spark(text: str) -> bool:
-    """Say whether the script (or command) starts one of Spark's processes."""
-    return any(f" {main} " in text for main in (_EXECUTOR, _DRIVER, _CLIENT_AM))
+def is_spark(command: str) -> bool:
+    """Say whether the command starts one of Spark's processes."""
+    return any(f" {main} " in command for main in (_EXECUTOR, _DRIVER, _CLIENT_AM))
 
 
 def nm_host(script: str) -> str:
@@ -42,11 +42,11 @@ def adapted(script: str, host: str, ports: Ports) -> str:
 
     A script that starts nothing of Spark's is returned as it is.
     """
-    if not is_spark(script) or _LAUNCH not in script:
-        return script
     setup, launch, command = script.rpartition(_LAUNCH)
+    if not launch or not is_spark(command):
+        return script
     notice = _fixed_port_notice(command, ports)
-    return f"{setup}export SPARK_LOCAL_HOSTNAME={quoted(host)}\n{notice}{launch}{bound_everywhere(command)}"
+    return f"{setup}\nexport SPARK_LOCAL_HOSTNAME={quoted(host)}{notice}{launch}{bound_everywhere(command)}"
 
 
 def quoted(text: str) -> str:
@@ -55,7 +55,7 @@ def quoted(text: str) -> str:
 
 
 def _fixed_port_notice(command: str, ports: Ports) -> str:
-    """Return a line that tells the user of a driver port that no route leads to, "" if there is no need.
+    """Return one more line that tells the user of a driver port that no route leads to, "" if there is no need.
 
     Only executors know it before anything runs: their command names the driver's address.
     """
@@ -68,4 +68,4 @@ def _fixed_port_notice(command: str, ports: Ports) -> str:
         f"{ports['first']}-{ports['last']}; if it runs in cluster mode, remove spark.driver.port "
         "from the application's settings, or executors get 'Connection refused'"
     )
-    return f"echo {quoted(text)} >&2\n"
+    return f"\necho {quoted(text)} >&2"
