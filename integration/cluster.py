@@ -164,7 +164,8 @@ def _registered() -> list[dict[str, Any]]:
 
 def _nodemanagers_are_up() -> bool:
     try:
-        return sum(node["state"] == "RUNNING" for node in _registered()) == len(nodes.WORKERS)
+        running = [node for node in _registered() if node["state"] == "RUNNING"]
+        return len(running) == len(nodes.WORKERS)
     except (OSError, ValueError):
         return False
 
@@ -173,7 +174,7 @@ def _datanodes_are_up() -> bool:
     query = "jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState"
     try:
         state = _get(f"{Cluster.namenode}/{query}")["beans"]
-        return bool(state and state[0]["NumLiveDataNodes"] == len(nodes.WORKERS))
+        return bool(state) and int(state[0]["NumLiveDataNodes"]) == len(nodes.WORKERS)
     except (OSError, ValueError):
         return False
 
