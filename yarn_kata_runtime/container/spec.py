@@ -74,10 +74,21 @@ def _linux(linux: Spec) -> None:
         _string(namespace.get("path", ""), f"linux.namespaces[{index}].path")
     _objects(linux.get("devices", []), "linux.devices")
     resources = _object(linux.get("resources", {}), "linux.resources")
-    _objects(resources.get("devices", []), "linux.resources.devices")
+    for index, rule in enumerate(_objects(resources.get("devices", []), "linux.resources.devices")):
+        _device_rule(rule, f"linux.resources.devices[{index}]")
     _object(resources.get("pids", {}), "linux.resources.pids")
     sysctl = _map(linux.get("sysctl", {}), "linux.sysctl")
     _strings(list(sysctl.values()), "linux.sysctl")
+
+
+def _device_rule(rule: Spec, where: str) -> None:
+    if type(rule.get("allow")) is not bool:
+        raise _wrong(f"{where}.allow", "true or false", rule.get("allow"))
+    for name in ("type", "access"):
+        _string(rule.get(name, ""), f"{where}.{name}")
+    for name in ("major", "minor"):
+        if type(rule.get(name, 0)) is not int:
+            raise _wrong(f"{where}.{name}", "a number", rule[name])
 
 
 def _map(value: Any, where: str) -> Spec:
