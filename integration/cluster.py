@@ -125,7 +125,7 @@ def status() -> str:
     """One line a node, one a registered NodeManager."""
     if not engine.answers():
         return "the cluster is down"
-    lines = [f"{name} {'runs' if nodes.running(name) else 'is down'}" for name in nodes.ADDRESSES]
+    lines = [f"{name} {'runs' if nodes.running(name) else 'is down'}" for name in ADDRESSES]
     with contextlib.suppress(OSError):
         lines += [f"{node['id']} {node['state']}" for node in _registered()]
     return "\n".join(lines)
@@ -133,9 +133,8 @@ def status() -> str:
 
 def logs(lines: int = 40) -> str:
     """The end of each daemon's log, under a heading each."""
-    shown = [(nodes.MASTER, daemon.name) for daemon in daemons.ON_MASTER]
-    shown += [(node, daemon.name) for node in nodes.WORKERS for daemon in daemons.ON_WORKER]
-    shown += [(node, "dockerd") for node in nodes.WORKERS]
+    shown = [(node, daemon.name) for node, daemon in daemons.PLACES]
+    shown += [(node, "dockerd") for node in WORKERS]
     return "\n".join(f"==> {node} {name}\n{daemons.log(node, name, lines)}" for node, name in shown)
 
 
@@ -165,7 +164,7 @@ def _registered() -> list[dict[str, Any]]:
 def _nodemanagers_are_up() -> bool:
     try:
         running = [node for node in _registered() if node["state"] == "RUNNING"]
-        return len(running) == len(nodes.WORKERS)
+        return len(running) == len(WORKERS)
     except (OSError, ValueError):
         return False
 
@@ -174,7 +173,7 @@ def _datanodes_are_up() -> bool:
     query = "jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState"
     try:
         state = _get(f"{Cluster.namenode}/{query}")["beans"]
-        return bool(state) and int(state[0]["NumLiveDataNodes"]) == len(nodes.WORKERS)
+        return bool(state) and int(state[0]["NumLiveDataNodes"]) == len(WORKERS)
     except (OSError, ValueError):
         return False
 

@@ -31,8 +31,13 @@ RESOURCEMANAGER = Daemon(
 )
 NODEMANAGER = Daemon("nodemanager", accounts.YARN.name, 320, "org.apache.hadoop.yarn.server.nodemanager.NodeManager")
 
-ON_MASTER = (NAMENODE, RESOURCEMANAGER)
-ON_WORKER = (DATANODE, NODEMANAGER)
+# In the order of their start: HDFS is formatted while YARN's daemons come up, which do not need it yet.
+PLACES = (
+    (nodes.MASTER, RESOURCEMANAGER),
+    *((node, NODEMANAGER) for node in nodes.WORKERS),
+    (nodes.MASTER, NAMENODE),
+    *((node, DATANODE) for node in nodes.WORKERS),
+)
 
 
 def java(main: str, *arguments: str, heap_mb: int = 256) -> list[str]:
@@ -43,15 +48,11 @@ def java(main: str, *arguments: str, heap_mb: int = 256) -> list[str]:
 
 def start() -> None:
     """Start those that do not run; HDFS is formatted when it is new."""
-    for daemon in ON_MASTER:
-        if not runs(nodes.MASTER, daemon):
+    for node, daemon in PLACES:
+        if not runs(node, daemon):
             if daemon is NAMENODE:
                 _format()
-            _start(nodes.MASTER, daemon)
-    for node in nodes.WORKERS:
-        for daemon in ON_WORKER:
-            if not runs(node, daemon):
-                _start(node, daemon)
+            _start(node, daemon)
 
 
 def runs(node: str, daemon: Daemon) -> bool:
