@@ -32,18 +32,19 @@ _WITH_VALUE = {
     "user",
     "user-log",
 }
-_FLAG_HERE = {"delete": {"f"}, "exec": set[str](), "list": {"q"}}
+_FLAGS_OF_DELETE = {"f"}  # a file's name elsewhere
 
 
 class Call:
     """One invocation of a verb.
 
     `argv` is everything behind the command's name, `verb` stands at `argv[at]`; `before` are the global
-    options, `options` maps a verb option's bare name to its last value ("" for flags), `words` are the
-    rest in order, the container's id first.
+    options, `options` maps a verb option's bare name to its last value ("" for flags), `spans` has each
+    time that one was given as (name, from, to) in `argv`, `words` are the rest in order, the container's
+    id first.
     """
 
-    __slots__ = ("argv", "at", "before", "options", "places", "verb", "words")
+    __slots__ = ("argv", "at", "before", "options", "spans", "verb", "words")
 
     def __init__(self, argv: list[str], at: int) -> None:
         self.argv = argv
@@ -51,38 +52,38 @@ class Call:
         self.before = argv[:at]
         self.verb = argv[at]
         self.options: dict[str, str] = {}
-        self.places: dict[str, tuple[int, int]] = {}  # option -> [from, to) in argv
+        self.spans: list[tuple[str, int, int]] = []
         self.words: list[str] = []
         self._parse()
 
     def _parse(self) -> None:
-        flags = _FLAG_HERE.get(self.verb, set())
+        with_value = _WITH_VALUE - _FLAGS_OF_DELETE if self.verb == "delete" else _WITH_VALUE
         at = self.at + 1
-        while at < len(self.argv) and not self.words:
+        while at < len(self.argv):
             word = self.argv[at]
             if word == "--" or not word.startswith("-") or word == "-":
                 self.words = self.argv[at + (word == "--") :]
                 return
             name, equals, value = word.lstrip("-").partition("=")
             end = at + 1
-            if not equals and name in _WITH_VALUE and name not in flags and end < len(self.argv):
+            if not equals and name in with_value and end < len(self.argv):
                 value = self.argv[end]
                 end += 1
             self.options[name] = value
-            self.places[name] = (at, end)
+            self.spans.append((name, at, end))
             at = end
 
     def option(self, *names: str) -> str | None:
-        """Return the value of the first of the names that was given, None if none was."""
-        return next((self.options[name] for name in names if name in self.options), None)
+        """Return the value of the one of the names that was given last, None if none was."""
+        return next((self.options[name] for name, _, _ in reversed(self.spans) if name in names), None)
 
     def global_option(self, name: str) -> str:
-        """Return a global option's last value, "" if it was not given."""
+        """Return a global option's last value, "" if it was not given; one dash is as good as two."""
         value = ""
         for index, word in enumerate(self.before):
-            if word == f"--{name}" and index + 1 < len(self.before):
+            if word in (f"--{name}", f"-{name}") and index + 1 < len(self.before):
                 value = self.before[index + 1]
-            elif word.startswith(f"--{name}="):
+            elif word.startswith((f"--{name}=", f"-{name}=")):
                 value = word.partition("=")[2]
         return value
 

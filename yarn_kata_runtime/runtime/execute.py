@@ -55,13 +55,10 @@ def _as_slot(call: Call, key: str) -> list[str]:
 
 def _with_user(call: Call, user: Slot) -> list[str]:
     """Return the arguments with the slot as the user, whatever else they named."""
-    spans = [call.places[name] for name in _OWN if name in call.places]
-    options = [
-        word
-        for index, word in enumerate(call.argv)
-        if call.at < index and not any(start <= index < end for start, end in spans)
-    ]
-    return [*call.argv[: call.at + 1], "--user", f"{user['uid']}:{user['gid']}", *options]
+    left_out = {index for name, start, end in call.spans if name in _OWN for index in range(start, end)}
+    verb_end = call.at + 1
+    options = [call.argv[index] for index in range(verb_end, len(call.argv)) if index not in left_out]
+    return [*call.argv[:verb_end], "--user", f"{user['uid']}:{user['gid']}", *options]
 
 
 def _rewrite(path: str, user: Slot, runtime_class: RuntimeClass) -> None:
