@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from integration.shell import ClusterError
+from integration.shell import ClusterError, wait_for
 
 ENDED = frozenset({"FINISHED", "FAILED", "KILLED"})
 _POLL_SECONDS = 0.5
@@ -30,8 +30,8 @@ class Application:
     name: str
     state: str
     final_status: str
-    progress: float
     diagnostics: str
+    log_aggregation: str  # SUCCEEDED once `yarn logs` has everything
 
     @property
     def ended(self) -> bool:
@@ -82,8 +82,8 @@ class Applications:
             name=said["name"],
             state=said["state"],
             final_status=said["finalStatus"],
-            progress=said["progress"],
             diagnostics=said["diagnostics"],
+            log_aggregation=said["logAggregationStatus"],
         )
 
     def kill(self, application: str, user: str) -> None:
@@ -98,6 +98,15 @@ class Applications:
                 raise ClusterError(f"{application} is {now.state} after {seconds:.0f} s: {now.diagnostics.strip()}")
             time.sleep(_POLL_SECONDS)
         return now
+
+    def wait_logs(self, application: str, seconds: float) -> None:
+        """Wait until an ended application's logs are all in HDFS; ClusterError after `seconds`."""
+        wait_for(
+            f"the aggregation of {application}'s logs",
+            lambda: self.get(application).log_aggregation == "SUCCEEDED",
+            timeout=seconds,
+            interval=_POLL_SECONDS,
+        )
 
     def _call(self, method: str, path: str, user: str = "", body: object = None) -> Any:
         """One request; a ClusterError carries the ResourceManager's own words."""

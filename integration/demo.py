@@ -22,6 +22,7 @@ from integration import cluster as mini_cluster
 from integration import compare, observe, report, spark_jobs, tpch
 from integration.applications import Application, Applications
 from integration.cluster import Cluster
+from integration.leftovers import wait_until_clean
 from integration.observe import Placement
 from integration.paths import cache
 from integration.shell import ClusterError
@@ -30,6 +31,7 @@ from integration.webhdfs import WebHdfs
 TENANTS = ("alice", "bob")
 EXECUTORS = 2
 PATIENCE_SECONDS = 600
+CLEAN_UP_SECONDS = 60
 _POLL_SECONDS = 1.0
 _WIDTH_WITHOUT_TERMINAL = 170
 
@@ -65,6 +67,9 @@ def run(cluster: Cluster, console: Console) -> None:
     check_answers(results, compare.reference(tables, tpch.QUERIES), console)
     check_containers(results, placements, os.uname().release)
     console.print(report.table(list(results.values()), placements))
+    if left := wait_until_clean(cluster, CLEAN_UP_SECONDS):
+        raise ClusterError(f"the applications have ended, but there is left: {'; '.join(left)}")
+    console.print("Left on the nodes: no slot, port block, route, mount, record or sandbox")
 
 
 def submit_all(cluster: Cluster) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 from integration.cluster import Cluster
 from integration.observe import placements
@@ -18,6 +19,14 @@ def leftovers(cluster: Cluster) -> list[str]:
         found += [f"{node}: {thing}" for thing in (*records(cluster, node), *processes(cluster, node))]
         found += [f"{node}: Docker container {name}" for name in docker_containers(cluster, node)]
     return found
+
+
+def wait_until_clean(cluster: Cluster, seconds: float) -> list[str]:
+    """Return what is left `seconds` after the last application's end, or as soon as it is nothing."""
+    end = time.monotonic() + seconds
+    while (left := leftovers(cluster)) and time.monotonic() < end:
+        time.sleep(1)
+    return left
 
 
 def routes(cluster: Cluster, node: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +11,7 @@ from integration import cluster as mini_cluster
 from integration import spark_jobs, tpch
 from integration.applications import Applications
 from integration.cluster import Cluster
-from integration.leftovers import leftovers
+from integration.leftovers import wait_until_clean
 from integration.paths import cache
 from integration.tests.containers import Containers
 from integration.webhdfs import WebHdfs
@@ -50,7 +49,4 @@ def containers(cluster: Cluster, applications: Applications) -> Containers:
 def nothing_is_left(cluster: Cluster) -> Iterator[None]:
     """After a module's applications have ended, no slot, block, route, mount, record or sandbox remains."""
     yield
-    end = time.monotonic() + CLEAN_UP_SECONDS
-    while (left := leftovers(cluster)) and time.monotonic() < end:
-        time.sleep(1)
-    assert left == []
+    assert wait_until_clean(cluster, CLEAN_UP_SECONDS) == []

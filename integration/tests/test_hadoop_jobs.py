@@ -28,7 +28,7 @@ def test_distributed_shell(cluster: Cluster) -> None:
     options = ["-jar", jar, "-shell_command", "uname", "-shell_args", "-r", "-num_containers", "2"]
     sizes = ["-container_memory", "256", "-master_memory", "384"]
     done = clients.run(cluster, "bob", clients.DISTRIBUTED_SHELL, *options, *sizes)
-    found = re.search(r"Submitted application (application_\d+_\d+)", done.stderr)
+    found = re.search(r"Submitted application (application_\d+_\d+)", done.stdout + done.stderr)
     assert found is not None
     kernels = re.findall(r"^\d+\.\d+\S*$", clients.logs(cluster, "bob", found[1]), re.MULTILINE)
     assert len(kernels) == 2

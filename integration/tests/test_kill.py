@@ -53,7 +53,7 @@ def test_a_kill_leaves_the_tenants_other_applications_alone(containers: Containe
 
 
 def test_an_exit_code_reaches_yarn(containers: Containers) -> None:
-    assert "exitCode: 7" in containers.finish("bob", "exit 7").diagnostics
+    assert "exitCode: 11" in containers.finish("bob", "exit 11").diagnostics
 
 
 def test_a_sandbox_killed_from_outside_ends_its_application(cluster: Cluster, containers: Containers) -> None:
