@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 
 from yarn_kata_runtime import compiled, paths
@@ -14,7 +15,7 @@ def check() -> int:
     try:
         policy = compile_policy(read(paths.CONFIG))
     except Invalid as error:
-        for mistake in str(error).split("; "):
+        for mistake in error.args:
             print(f"{paths.CONFIG}: {mistake}", file=sys.stderr)
         return 1
     missing = _missing(policy)
@@ -29,7 +30,7 @@ def check() -> int:
 def _missing(policy: compiled.Policy) -> list[str]:
     found = []
     for name, runtime_class in policy["classes"].items():
-        if not os.access(runtime_class["argv"][0], os.X_OK):
+        if shutil.which(runtime_class["argv"][0]) is None:
             found.append(f"classes.{name}.path: {runtime_class['argv'][0]} cannot be executed; install it")
     for folder in (*policy["node"]["local_dirs"], *policy["node"]["log_dirs"]):
         if not os.path.isdir(folder):

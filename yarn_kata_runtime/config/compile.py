@@ -11,6 +11,7 @@ import os
 import pwd
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -19,11 +20,17 @@ from yarn_kata_runtime.config.model import Config, RuntimeClass
 from yarn_kata_runtime.node import files
 from yarn_kata_runtime.runtime import policy, record
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 _LIMIT = 1024 * 1024
 
 
 class Invalid(Exception):
-    """The configuration cannot be used; one sentence a mistake, joined by '; '."""
+    """The configuration cannot be used; each argument is one mistake, in a sentence."""
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.args))
 
 
 def read(path: str) -> Config:
@@ -35,17 +42,28 @@ def read(path: str) -> Config:
         raise Invalid(f"there is no {path}; write one, docs/configuration.md has an example") from None
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"it cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise Invalid(f"it is not TOML: {error}") from None
     except ValidationError as error:
-        raise Invalid("; ".join(_sentence(mistake) for mistake in error.errors())) from None
+        raise Invalid(*map(_sentence, error.errors())) from None
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, a number or an array too long for Python
+        raise Invalid(f"it is not TOML: {error}") from None
 
 
-def _sentence(mistake: object) -> str:
-    assert isinstance(mistake, dict)
-    where = ".".join(str(part) for part in mistake["loc"])
-    text = str(mistake["msg"]).removeprefix("Value error, ")
-    return f"{where}: {text}" if where else text
+def _sentence(mistake: ErrorDetails) -> str:
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in mistake["loc"]).lstrip(".")
+    text = mistake["msg"].removeprefix("Value error, ")
+    match mistake["type"]:
+        case "missing":
+            return f"{where} is missing"
+        case "extra_forbidden":
+            return f"{where}: there is no such option; take it out"
+        case "value_error":
+            return f"{where}: {text}" if where else text
+    return f"{where} is {_shown(mistake['input'])}; {text[0].lower()}{text[1:]}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def compile_policy(config: Config) -> compiled.Policy:
@@ -104,15 +122,18 @@ def _runtime_class(name: str, given: RuntimeClass) -> compiled.RuntimeClass:
 
 def _slots(config: Config) -> list[compiled.Slot]:
     slots: list[compiled.Slot] = []
-    taken: dict[int, str] = {0: "root", _user("node.yarn_user", config.node.yarn_user).pw_uid: config.node.yarn_user}
+    node = config.node
+    uids = {_user("node", name).pw_uid: name for name in ("root", node.yarn_user, node.nonsecure_user) if name}
+    gids = {_group("node", name).gr_gid: name for name in ("root", node.yarn_group)}
     for account in config.slots.accounts:
         found = _user("slots.accounts", account)
-        if found.pw_uid in taken:
-            raise Invalid(
-                f"slots.accounts: {account!r} has uid {found.pw_uid}, which is {taken[found.pw_uid]}'s; "
-                "give each slot a uid of its own"
-            )
-        taken[found.pw_uid] = account
+        for kind, number, taken in (("uid", found.pw_uid, uids), ("gid", found.pw_gid, gids)):
+            if number in taken:
+                raise Invalid(
+                    f"slots.accounts: {account!r} has {kind} {number}, which is {taken[number]}'s; "
+                    f"give each slot a {kind} of its own"
+                )
+            taken[number] = account
         if _group("slots.accounts", account).gr_gid != found.pw_gid:
             raise Invalid(f"slots.accounts: the primary group of {account!r} is not the group of the same name")
         slots.append({"account": account, "uid": found.pw_uid, "gid": found.pw_gid})

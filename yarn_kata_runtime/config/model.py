@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from yarn_kata_runtime.container.policy import matches
+
 DEFAULT_CAPABILITIES = [  # what Docker's and YARN's own defaults give a container
     "CAP_AUDIT_WRITE",
     "CAP_CHOWN",
@@ -30,10 +32,16 @@ FIRST_UNPRIVILEGED_PORT = 1024
 LAST_PORT = 65535
 
 
+def _text(text: str) -> str:
+    if "\0" in text:
+        raise ValueError(f"{text!r} holds a NUL character; no path or argument may")
+    return text
+
+
 def _absolute(path: str) -> str:
-    if not path.startswith("/") or "/../" in f"{path}/" or "//" in path:
-        raise ValueError(f"{path!r} is no absolute path without '..' and '//'")
-    return path.rstrip("/") or "/"
+    if not path.startswith("/") or "/../" in f"{path}/" or "//" in path or path == "/":
+        raise ValueError(f"{path!r} is no absolute path below / without '..' and '//'")
+    return _text(path).rstrip("/")
 
 
 def _capability(name: str) -> str:
@@ -42,13 +50,14 @@ def _capability(name: str) -> str:
     return name
 
 
+Text = Annotated[str, AfterValidator(_text)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 Capability = Annotated[str, AfterValidator(_capability)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Node(_Model):
@@ -56,14 +65,14 @@ class Node(_Model):
 
     local_dirs: list[AbsolutePath] = Field(min_length=1, description="yarn.nodemanager.local-dirs")
     log_dirs: list[AbsolutePath] = Field(min_length=1, description="yarn.nodemanager.log-dirs")
-    yarn_user: str = Field("yarn", description="account that the NodeManager runs as")
-    yarn_group: str = Field("hadoop", description="yarn.nodemanager.linux-container-executor.group")
-    nonsecure_user: str = Field(
+    yarn_user: Text = Field("yarn", description="account that the NodeManager runs as")
+    yarn_group: Text = Field("hadoop", description="yarn.nodemanager.linux-container-executor.group")
+    nonsecure_user: Text = Field(
         "",
         description="account that all containers are run as in non-secure mode "
         "(yarn.nodemanager.linux-container-executor.nonsecure-mode.local-user); empty where each user has an own one",
     )
-    hostname: str = Field(
+    hostname: Text = Field(
         "", description="name under which other nodes reach this one; empty = as the NodeManager calls itself"
     )
     share_hosts: bool = Field(True, description="append the node's /etc/hosts to the containers'")
@@ -74,7 +83,7 @@ class RuntimeClass(_Model):
 
     driver: Literal["oci"] = Field("oci", description="how the runtime is driven: oci = by its OCI command line")
     path: AbsolutePath = Field(description="the runtime, such as /usr/local/bin/runsc")
-    args: list[str] = Field([], description="its own global arguments, put before the caller's")
+    args: list[Text] = Field([], description="its own global arguments, put before the caller's")
     ports: Literal["auto", "sysctl", "init"] = Field(
         "auto",
         description="who narrows the port range inside: sysctl = the runtime, from the spec; init = a first process "
@@ -98,8 +107,8 @@ class RuntimeClass(_Model):
 class Tenant(_Model):
     """Whose containers run where; the first tenant that a user fits counts."""
 
-    users: list[str] = Field(min_length=1, description="YARN users, by name or pattern (* and ?)")
-    name: str = Field("", description="the tenant; empty = each user is a tenant of its own")
+    users: list[Text] = Field(min_length=1, description="YARN users, by name or pattern (* and ?)")
+    name: Text = Field("", description="the tenant; empty = each user is a tenant of its own")
     runtime_class: str = Field(alias="class", description="the class its containers run in")
     max_containers: int = Field(0, ge=0, description="most containers at a time on this node; 0 = no limit")
 
@@ -125,7 +134,7 @@ class Ports(_Model):
     mode: Literal["on", "off"] = Field("on", description="off = no port blocks and no routes")
     pool: str = Field(
         "16384-32767",
-        pattern=r"^\d+-\d+$",
+        pattern=r"^[0-9]{1,5}-[0-9]{1,5}$",
         description="first and last port; keep it clear of net.ipv4.ip_local_port_range",
     )
     block: int = Field(256, ge=16, le=8192, description="ports of a container, a power of two")
@@ -169,5 +178,17 @@ class Config(_Model):
             if name not in self.classes:
                 raise ValueError(
                     f"{where} is {name!r}, but there is no [classes.{name}]; there are {', '.join(self.classes)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _tenants_stay_apart(self) -> Config:
+        """A user who is a tenant of its own must not be taken for a tenant that has the same name."""
+        for index, named in enumerate(self.tenants):
+            first = next((t for t in self.tenants if any(matches(p, named.name) for p in t.users)), None)
+            if named.name and first and not first.name:
+                raise ValueError(
+                    f"tenants[{index}].name is {named.name!r}, but a user of that name is a tenant of its own by "
+                    f"users = {first.users}; add it to the users of tenants[{index}]"
                 )
         return self

@@ -172,7 +172,7 @@ def _check_uid(identity: Identity, node: Node, uid_of: Callable[[str], int | Non
     if identity.uid == 0 or identity.uid not in allowed:
         raise Refused(
             f"{identity.container} of user {identity.user!r} would run as uid {identity.uid}; expected is the "
-            "account of that name or the non-secure user (yarn_user_nonsecure in config.toml)"
+            "account of that name or the non-secure user (node.nonsecure_user in config.toml)"
         )
 
 
