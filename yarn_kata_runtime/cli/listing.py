@@ -18,6 +18,8 @@ from yarn_kata_runtime.runtime import policy
 if TYPE_CHECKING:
     from yarn_kata_runtime.node.store import Row
 
+_NO_WIDTH = 100_000  # columns of what is no terminal
+
 
 def containers(as_json: bool) -> int:
     """Print the live YARN containers."""
@@ -109,8 +111,14 @@ def _cell(row: dict[str, object], column: str) -> str:
     if column == "ports" and isinstance(value, list):
         return f"{value[0]}-{value[1]}"
     if isinstance(value, list):
-        return "\n".join(map(str, value)) or "-"
-    return "-" if value is None else str(value)
+        return "\n".join(map(_printable, value)) or "-"
+    return "-" if value is None else _printable(value)
+
+
+def _printable(value: object) -> str:
+    """Return the value as text that does nothing to a terminal: users choose their names."""
+    text = str(value)
+    return text if text.isprintable() else ascii(text)
 
 
 def _print_json(rows: list[dict[str, object]]) -> int:
@@ -124,8 +132,8 @@ def _print_table(columns: tuple[str, ...], rows: Iterable[list[str]]) -> int:
         table.add_column(column.upper(), no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    console = Console(highlight=False)
-    if not console.is_terminal:  # a pipe has no width to fit: programs cut columns, not people
-        console = Console(highlight=False, width=400)
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _NO_WIDTH  # programs cut lines themselves
     console.print(table)
     return 0
