@@ -86,23 +86,23 @@ class Cluster:
 
 def up() -> Cluster:
     """Start what does not run and wait, at most some minutes, until both NodeManagers are registered."""
-    if os.geteuid() != 0:
-        raise ClusterError("the mini-cluster needs root on this machine: run it with sudo")
+    _needs_root()
     packages.install()
-    engine.start()
-    images.build()
-    hadoop.fetch()
-    spark.fetch()
-    gvisor.build()
-    if not tree.current():
-        nodes.stop()
-        tree.assemble()
-    with step("starting the nodes"):
-        nodes.start()
-    with step("starting Hadoop"):
-        daemons.start()
-        wait_for_daemons()
-        make_hdfs_folders()
+    with engine.only_one():
+        engine.start()
+        images.build()
+        hadoop.fetch()
+        spark.fetch()
+        gvisor.build()
+        if not tree.current():
+            nodes.stop()
+            tree.assemble()
+        with step("starting the nodes"):
+            nodes.start()
+        with step("starting Hadoop"):
+            daemons.start()
+            wait_for_daemons()
+            make_hdfs_folders()
     print(f"  containers are launched by {tree.container_executor()}")
     print(f"  ResourceManager: {Cluster.rm}", flush=True)
     return Cluster()
@@ -110,15 +110,24 @@ def up() -> Cluster:
 
 def down() -> None:
     """Remove what `up` started; what it fetched and built stays."""
-    if engine.answers():
-        nodes.stop()
-    engine.stop()
+    _needs_root()
+    with engine.only_one():
+        if engine.left_alone():
+            engine.start()
+        if engine.answers():
+            nodes.stop()
+        engine.stop()
 
 
 def clean() -> None:
     """`down`, and remove what was fetched and built."""
     down()
     shutil.rmtree(cache(), ignore_errors=True)
+
+
+def _needs_root() -> None:
+    if os.geteuid() != 0:
+        raise ClusterError("the mini-cluster needs root on this machine: run it with sudo")
 
 
 def status() -> str:

@@ -5,10 +5,12 @@ packet filter.  The outer machine reaches the nodes through a veth pair into the
 """
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from integration.paths import RUN, cache
@@ -33,14 +35,27 @@ def docker_argv(*words: str) -> list[str]:
     return ["/usr/bin/docker", f"--host=unix://{SOCKET}", *words]
 
 
+@contextlib.contextmanager
+def only_one() -> Iterator[None]:
+    """Whoever comes second waits: two that start or stop the cluster at once would make half of one."""
+    RUN.mkdir(mode=0o711, parents=True, exist_ok=True)
+    with open(RUN / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def answers() -> bool:
     """Is our dockerd there?"""
     return SOCKET.exists() and run(docker_argv("version"), check=False, timeout=20).returncode == 0
 
 
+def left_alone() -> bool:
+    """Do containers run on without a dockerd, because somebody killed it?"""
+    return not answers() and any((RUN / "containerd/io.containerd.runtime.v2.task/moby").glob("*"))
+
+
 def start() -> None:
     """Start containerd and dockerd unless they answer, and connect this machine to the nodes' network."""
-    RUN.mkdir(mode=0o711, parents=True, exist_ok=True)
     if not answers():
         _stop_processes()
         _make_namespace()

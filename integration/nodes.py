@@ -45,12 +45,6 @@ def stop() -> None:
             remove(name)
 
 
-def remove_volumes() -> None:
-    """Forget the inner engines' images too."""
-    for name in WORKERS:
-        run(docker_argv("volume", "rm", "--force", _engine_volume(name)))
-
-
 def exists(name: str) -> bool:
     return run(docker_argv("container", "inspect", name), check=False).returncode == 0
 

@@ -45,7 +45,7 @@ def assemble() -> None:
     (tree() / "stamp").unlink(missing_ok=True)
     _install_runtime()
     _render(HADOOP_CONF_TEMPLATES, tree() / "conf")
-    (tree() / "config.toml").write_text(_render_text((INTEGRATION / "config.toml").read_text()))
+    (tree() / "config.toml").write_text(render_text((INTEGRATION / "config.toml").read_text()))
     for program in ("init.py", "daemon.py"):
         shutil.copy(INTEGRATION / "node" / program, tree() / program)
     _container_executor(tree() / "yarn")
@@ -64,10 +64,11 @@ def _render(templates: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
     for template in templates.iterdir():
-        (target / template.name).write_text(_render_text(template.read_text()))
+        (target / template.name).write_text(render_text(template.read_text()))
 
 
-def _render_text(text: str) -> str:
+def render_text(text: str) -> str:
+    """A template's text with its @WORDS@ filled in."""
     words = {
         "MASTER": MASTER,
         "LOCAL_DIRS": LOCAL_DIR,
