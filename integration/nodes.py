@@ -1,6 +1,7 @@
 """The nodes: containers of the outer engine, each with what a machine of a YARN cluster has."""
 
 import functools
+import hashlib
 import subprocess
 from collections.abc import Mapping, Sequence
 
@@ -26,11 +27,12 @@ RIGHTS = (
 
 
 def start() -> None:
-    """Make and start the nodes that are not running, and wait for the workers' inner engines."""
+    """Make and start the nodes that do not run as they should, and wait for the workers' inner engines."""
     for name in ADDRESSES:
-        if not running(name):
+        words = _create_words(name)
+        if not running(name) or _label(name) != _digest(words):
             remove(name)
-            run(docker_argv(*_create_words(name)))
+            run(docker_argv("run", f"--label=recipe={_digest(words)}", *words))
     for name in WORKERS:
         wait_for(f"an answer of dockerd on {name}", functools.partial(_engine_answers, name), timeout=60)
         _clear_engine(name)
@@ -103,7 +105,17 @@ def _create_words(name: str) -> list[str]:
     place = [f"--network={NETWORK}", f"--ip={ADDRESSES[name]}", f"--hostname={name}", f"--name={name}"]
     role = "worker" if worker else "master"
     init = ["/usr/bin/python3", "-I", "/opt/cluster/init.py", role]
-    return ["run", "--detach", *place, *hosts, *(RIGHTS if worker else ()), *mounts, node_image(), *init]
+    return ["--detach", *place, *hosts, *(RIGHTS if worker else ()), *mounts, node_image(), *init]
+
+
+def _digest(words: list[str]) -> str:
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()
+
+
+def _label(name: str) -> str:
+    """The digest of the words that the node was made with."""
+    shown = run(docker_argv("container", "inspect", '--format={{index .Config.Labels "recipe"}}', name))
+    return shown.stdout.strip()
 
 
 def _engine_volume(name: str) -> str:
