@@ -96,12 +96,6 @@ MISTAKES = [  # in FULL: what is there, what is put in its place, the sentence
     ('users = ["b?b"]', 'users = "bob"', "tenants[1].users is 'bob'; input should be a valid list"),
     ('users = ["b?b"]', "users = [7]", "tenants[1].users[0] is 7; input should be a valid string"),
     (
-        'users = ["b?b"]',
-        'users = ["*"]',
-        "tenants[0].name is 'analytics', but a user of that name is a tenant of its own by users = ['*']; "
-        "add it to the users of tenants[0]",
-    ),
-    (
         "max_containers = 20",
         "max_containers = -1",
         "tenants[0].max_containers is -1; input should be greater than or equal to 0",

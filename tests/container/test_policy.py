@@ -509,6 +509,15 @@ class TestDecide:
             limit,
         )
 
+    def test_a_user_called_as_a_tenant(self) -> None:
+        """It must not share that tenant's slot, whoever gave the user this name."""
+        several = rules(("red", ["alice"], "kata", 0), ("", ["*"], "gvisor", 0))
+        assert policy.decide(several, "bob").tenant == "bob"
+        with pytest.raises(Refused, match="YARN user 'red' is called as a tenant that it does not belong to"):
+            policy.decide(several, "red")
+        member = rules(("red", ["alice", "red"], "kata", 0), ("", ["*"], "gvisor", 0))
+        assert policy.decide(member, "red").tenant == policy.decide(member, "alice").tenant == "red"
+
     @pytest.mark.parametrize("user", ["", "Alice", "alice2", "bb", "root", "xteam-x"])
     def test_who_fits_none_runs_nothing(self, user: str) -> None:
         with pytest.raises(Refused, match=f"YARN user '{user}' belongs to no tenant"):

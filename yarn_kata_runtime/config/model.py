@@ -10,8 +10,6 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from yarn_kata_runtime.container.policy import matches
-
 DEFAULT_CAPABILITIES = [  # what Docker's and YARN's own defaults give a container
     "CAP_AUDIT_WRITE",
     "CAP_CHOWN",
@@ -178,17 +176,5 @@ class Config(_Model):
             if name not in self.classes:
                 raise ValueError(
                     f"{where} is {name!r}, but there is no [classes.{name}]; there are {', '.join(self.classes)}"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _tenants_stay_apart(self) -> Config:
-        """A user who is a tenant of its own must not be taken for a tenant that has the same name."""
-        for index, named in enumerate(self.tenants):
-            first = next((t for t in self.tenants if any(matches(p, named.name) for p in t.users)), None)
-            if named.name and first and not first.name:
-                raise ValueError(
-                    f"tenants[{index}].name is {named.name!r}, but a user of that name is a tenant of its own by "
-                    f"users = {first.users}; add it to the users of tenants[{index}]"
                 )
         return self

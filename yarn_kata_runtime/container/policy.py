@@ -42,7 +42,10 @@ class Decision:
 
 
 def decide(policy: Policy, user: str) -> Decision:
-    """Return the decision for a YARN user; Refused if no tenant of the configuration names it."""
+    """Return the decision for a YARN user; Refused if no tenant of the configuration names it.
+
+    A user that is a tenant of its own must not be taken for a tenant that has the same name.
+    """
     for tenant in policy["tenants"]:
         if any(matches(pattern, user) for pattern in tenant["users"]):
             return _decision(policy, tenant, user)
@@ -50,6 +53,11 @@ def decide(policy: Policy, user: str) -> Decision:
 
 
 def _decision(policy: Policy, tenant: Tenant, user: str) -> Decision:
+    if not tenant["name"] and any(other["name"] == user for other in policy["tenants"]):
+        raise Refused(
+            f"YARN user {user!r} is called as a tenant that it does not belong to; the administrator adds the user to "
+            "it in config.toml, or renames it"
+        )
     return Decision(tenant["name"] or user, policy["classes"][tenant["runtime_class"]], tenant["max_containers"])
 
 
