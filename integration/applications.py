@@ -122,4 +122,6 @@ class Applications:
                 text = response.read()
         except urllib.error.HTTPError as error:
             raise ClusterError(f"{method} {path}: {error}: {error.read().decode(errors='replace')}") from error
+        except OSError as error:
+            raise ClusterError(f"no answer of the ResourceManager at {self._api}: {error}") from error
         return json.loads(text) if text else None

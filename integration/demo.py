@@ -33,24 +33,28 @@ EXECUTORS = 2
 PATIENCE_SECONDS = 600
 CLEAN_UP_SECONDS = 60
 _POLL_SECONDS = 1.0
+_ADVICE = "KEEP=1 keeps the cluster, and with it the containers' logs at its ResourceManager's web page"
 _WIDTH_WITHOUT_TERMINAL = 170
 
 
 def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
+    keep = os.environ.get("KEEP") == "1"
     started = time.monotonic()
     try:
-        cluster = mini_cluster.up()
         try:
-            run(cluster, console)
+            run(mini_cluster.up(), console)
         finally:
-            if os.environ.get("KEEP") != "1":
+            if not keep:
                 mini_cluster.down()
     except ClusterError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    if os.environ.get("KEEP") == "1":
-        console.print(f"The cluster stays up: ResourceManager at {cluster.rm}; take it down with make down")
+    except KeyboardInterrupt:
+        print("demo: interrupted", file=sys.stderr)
+        return 130
+    if keep:
+        console.print(f"The cluster stays up: ResourceManager at {Cluster.rm}; take it down with make down")
     console.print(f"Done in {time.monotonic() - started:.0f} s")
     return 0
 
@@ -95,11 +99,14 @@ def watch(cluster: Cluster, applications: Mapping[str, str], board: report.Board
         if all(state.ended for state in states.values()):
             break
         if time.monotonic() > end:
-            raise ClusterError(f"the applications have not ended after {PATIENCE_SECONDS} s; see the nodes' logs")
+            raise ClusterError(
+                f"{', '.join(applications.values())} have not ended after {PATIENCE_SECONDS} s; {_ADVICE}"
+            )
         time.sleep(_POLL_SECONDS)
     for state in states.values():
         if state.final_status != "SUCCEEDED":
-            raise ClusterError(f"{state.id} of {state.user} ended as {state.final_status}: {state.diagnostics}")
+            what = f"{state.id} of {state.user} ended as {state.final_status}"
+            raise ClusterError(f"{what}: {state.diagnostics.strip() or 'no reason given'}; {_ADVICE}")
     return seen
 
 

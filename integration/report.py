@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -87,5 +88,4 @@ def table(results: Sequence[Mapping[str, Any]], placements: Mapping[str, Placeme
 
 def short(identifier: str) -> str:
     """A YARN id without the cluster's start time: application_1795190376517_0007 -> application_0007."""
-    kind, *numbers = identifier.split("_")
-    return "_".join([kind, *(number for number in numbers if len(number) < 13)])
+    return re.sub(r"_\d{13}_", "_", identifier)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
+
+from integration.shell import run
 
 SCALE = "0.01"
 FILES_A_TABLE = 2  # so that more than one task reads, and a join has something to shuffle
@@ -24,16 +25,7 @@ def tables(cache: Path) -> Path:
 
 
 def generate(folder: Path) -> None:
-    """Write the tables below `folder`; raises CalledProcessError with the generator's own words."""
+    """Write the tables below `folder`; a ClusterError has the generator's own words."""
     generator = Path(sys.executable).parent / "tpchgen-cli"
-    subprocess.run(
-        [
-            str(generator),
-            "parquet",
-            "--quiet",
-            f"--scale-factor={SCALE}",
-            f"--parts={FILES_A_TABLE}",
-            f"--output-dir={folder}",
-        ],
-        check=True,
-    )
+    amount = [f"--scale-factor={SCALE}", f"--parts={FILES_A_TABLE}"]
+    run([generator, "parquet", "--quiet", *amount, f"--output-dir={folder}"])

@@ -45,8 +45,8 @@ class WebHdfs:
         except urllib.error.HTTPError as error:
             words = error.read().decode(errors="replace")
             raise ClusterError(f"HDFS {operation} of {path} by {user}: {error}: {words}") from error
-        except urllib.error.URLError as error:
-            raise ClusterError(f"HDFS {operation} of {path} by {user}: {error.reason}") from error
+        except OSError as error:
+            raise ClusterError(f"HDFS {operation} of {path} by {user}: {error}") from error
 
     def _reachable(self, url: str) -> str:
         """A DataNode's URL with its address for its name."""

@@ -9,7 +9,7 @@ RESULT is one JSON object:
     user, application   who Spark says it runs for, and YARN's application id
     answers             query name -> rows, each a list of JSON values; dates as ISO text, decimals as numbers
     containers          the driver first, then each executor:
-                        {role, container, host, hostname, kernel, version, uid, account, home, listening,
+                        {role, container, host, hostname, kernel, version, uid, account, listening,
                          remote_bytes, remote_blocks, local_blocks}
 
 The file stands alone, since spark-submit ships nothing else of this project.
@@ -69,7 +69,6 @@ def surroundings() -> dict[str, Any]:
         "version": version,
         "uid": os.getuid(),
         "account": account_of(os.getuid()),
-        "home": os.environ.get("HOME", ""),
         "listening": listening_ports(),
     }
 

@@ -66,6 +66,7 @@ def test_one_application_master_and_the_executors_ran(run: Run, tenant: str) -> 
 def test_each_container_was_gvisors(run: Run) -> None:
     for facts, place in run.containers():
         assert facts["kernel"] != NODE_KERNEL
+        assert NODE_KERNEL not in facts["version"]
         assert place.runtime_class == "gvisor"
 
 
