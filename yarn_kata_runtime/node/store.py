@@ -6,10 +6,10 @@ there is nothing else to give back, so nothing can be lost between two tables.
 
 from __future__ import annotations
 
-import _sqlite3
 import os
 
 from yarn_kata_runtime.errors import Refused
+from yarn_kata_runtime.node.sqlite import Connection, Error, connect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,17 +123,17 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self._db.close()
 
-    def _opened(self) -> _sqlite3.Connection:
+    def _opened(self) -> Connection:
         try:
-            db = _sqlite3.connect(self._path, _WAIT_SECONDS, 0, None)
-        except _sqlite3.Error as error:
+            db = connect(self._path, _WAIT_SECONDS, 0, None)
+        except Error as error:
             raise self._trouble(error) from None
         try:
             if db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
                 os.chmod(self._path, 0o600)
                 db.executescript("PRAGMA journal_mode = WAL;" + _SCHEMA)
             db.execute("PRAGMA synchronous = OFF")  # it dies with the boot: nothing to outlive a power cut
-        except _sqlite3.Error as error:
+        except Error as error:
             db.close()
             raise self._trouble(error) from None
         return db
@@ -148,7 +148,7 @@ class Store:
         """Run one statement and return its rows."""
         try:
             return list(self._db.execute(statement, tuple(values)))
-        except _sqlite3.Error as error:
+        except Error as error:
             raise self._trouble(error) from None
 
     def transaction(self) -> _Transaction:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from yarn_kata_runtime.runtime import record
 from yarn_kata_runtime.runtime.drivers import oci
-from yarn_kata_runtime.runtime.policy import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +15,8 @@ def delete(call: Call) -> int:
     key = record.key_of(call.container_id(), call.global_option("root"))
     kept = record.read(key)
     if kept is None:
+        from yarn_kata_runtime.runtime.policy import load
+
         oci.become(load()["foreign"]["argv"], call.argv)
     code = oci.run(kept.argv, call.argv)
     if code == 0:

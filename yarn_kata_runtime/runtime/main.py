@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from yarn_kata_runtime.errors import Refused
-from yarn_kata_runtime.runtime import report
 from yarn_kata_runtime.runtime.call import Call
 
 
@@ -13,10 +12,13 @@ def main(argv: list[str], at: int) -> int:
     try:
         return _verb(call)
     except Refused as refusal:
-        report.failure(call, str(refusal))
+        message = str(refusal)
     except Exception as error:  # a defect must reach the log too, and must not let anything run
         what = f"{type(error).__name__}: {error}"
-        report.failure(call, f"internal error in {call.verb}, {_place(error)}: {what}; please report it")
+        message = f"internal error in {call.verb}, {_place(error)}: {what}; please report it"
+    from yarn_kata_runtime.runtime import report
+
+    report.failure(call, message)
     return 1
 
 
