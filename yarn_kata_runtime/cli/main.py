@@ -9,11 +9,7 @@ from collections.abc import Callable
 from yarn_kata_runtime.cli import check, listing, reconciling
 from yarn_kata_runtime.errors import Refused
 
-_DESCRIPTION = """\
-An OCI runtime that runs YARN's containers in sandboxes, tenant by tenant.
-
-For people:
-"""
+_DESCRIPTION = "An OCI runtime that runs YARN's containers in sandboxes, tenant by tenant."
 _EPILOG = """\
 For container engines (the OCI runtime command line, as runc's):
   yarn-kata-runtime [--root DIR] [--log FILE] [--log-format text|json] [--systemd-cgroup] [--debug] VERB ...
@@ -31,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="For people", metavar="COMMAND", required=True)
     _add_listing(commands, "containers", "the YARN containers of this node and what they hold", listing.containers)
     _add_listing(commands, "routes", "which ports of this node lead to which container", listing.routes)
     _add_listing(commands, "slots", "the node's slots and who holds them", listing.slots)
