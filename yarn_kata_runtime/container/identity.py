@@ -148,7 +148,7 @@ class _Folders:
         if path == "filecache" or path.startswith("filecache/"):
             return ""
         parts = path.split("/")
-        if "." in parts or ".." in parts or "" in parts or len(parts) < 3 or parts[0] != "usercache":
+        if len(parts) < 3 or parts[0] != "usercache":
             raise _stranger(source, container)
         if parts[2] == "filecache" or parts[2:4] == ["appcache", application]:
             return parts[1]
