@@ -98,6 +98,7 @@ class TestGolden:
             mount(f"{APPCACHE}/{APPLICATION}/filecache/10/x.conf", "ro", destination="/x.conf")
         )
         spec["mounts"].append(mount(f"{LOCAL}/usercache/alice/filecache/11/y", "ro", destination="/y"))
+        spec["mounts"].append(mount(f"{LOCAL}/filecache/12/public", "ro", destination="/public"))
         assert fields(identify(spec, origin(NAME), node(), uid_of)) == expected(NAME)
 
     def test_hostname_environment_and_annotations_say_nothing(self) -> None:
@@ -205,6 +206,7 @@ MUTATIONS: dict[str, tuple[Callable[[Spec], None], str]] = {
     "a user's whole cache": (add_mount(f"{LOCAL}/usercache/alice"), NOT_A_FOLDER),
     "every user's cache": (add_mount(f"{LOCAL}/usercache"), NOT_A_FOLDER),
     "the whole local-dir": (add_mount(LOCAL), NOT_A_FOLDER),
+    "a folder that begins as the public cache": (add_mount(f"{LOCAL}/filecache2"), NOT_A_FOLDER),
     "nmPrivate": (add_mount(f"{LOCAL}/nmPrivate"), NOT_A_FOLDER),
     "its own part of nmPrivate": (add_mount(f"{LOCAL}/nmPrivate/{APPLICATION}/{CONTAINER}"), NOT_A_FOLDER),
     "a folder beside the caches": (add_mount(f"{LOCAL}/usercache/alice/secrets/x"), NOT_A_FOLDER),
