@@ -99,6 +99,7 @@ class TestGolden:
         )
         spec["mounts"].append(mount(f"{LOCAL}/usercache/alice/filecache/11/y", "ro", destination="/y"))
         spec["mounts"].append(mount(f"{LOCAL}/filecache/12/public", "ro", destination="/public"))
+        spec["mounts"].append(mount(f"{OWN_LOG}/stdout", destination="/stdout"))
         assert fields(identify(spec, origin(NAME), node(), uid_of)) == expected(NAME)
 
     def test_hostname_environment_and_annotations_say_nothing(self) -> None:
@@ -207,6 +208,7 @@ MUTATIONS: dict[str, tuple[Callable[[Spec], None], str]] = {
     "every user's cache": (add_mount(f"{LOCAL}/usercache"), NOT_A_FOLDER),
     "the whole local-dir": (add_mount(LOCAL), NOT_A_FOLDER),
     "a folder that begins as the public cache": (add_mount(f"{LOCAL}/filecache2"), NOT_A_FOLDER),
+    "a cache that is not in usercache": (add_mount(f"{LOCAL}/nmPrivate/alice/filecache"), NOT_A_FOLDER),
     "nmPrivate": (add_mount(f"{LOCAL}/nmPrivate"), NOT_A_FOLDER),
     "its own part of nmPrivate": (add_mount(f"{LOCAL}/nmPrivate/{APPLICATION}/{CONTAINER}"), NOT_A_FOLDER),
     "a folder beside the caches": (add_mount(f"{LOCAL}/usercache/alice/secrets/x"), NOT_A_FOLDER),
@@ -286,7 +288,10 @@ class TestRefused:
     @pytest.mark.parametrize("name", DOCKER)
     @pytest.mark.parametrize("docker_name", ["", "quirky_turing", "container_1_1"])
     def test_yarns_folders_under_a_plain_name(self, name: str, docker_name: str) -> None:
-        with pytest.raises(Refused, match="not a YARN container id; only YARN may start such containers"):
+        name_is = (
+            f"container {'f' * 64} has signs of YARN .* its name is '{docker_name or 'unknown'}', not a YARN"
+        )
+        with pytest.raises(Refused, match=name_is):
             identify(golden(name), Origin("f" * 64, "/b", docker_name), node(), uid_of)
 
     def test_an_oci_id_that_contradicts_the_docker_name(self) -> None:
@@ -346,6 +351,7 @@ class TestApplicationOf:
             ("container_1795190376517_0001_01_000002", "application_1795190376517_0001"),
             ("container_e17_1410901177871_0001_01_000005", "application_1410901177871_0001"),
             ("container_1_12345_100_1234567", "application_1_12345"),
+            ("container_e1_12_34_5_6", "application_12_34"),
         ],
     )
     def test_container_ids(self, container: str, application: str) -> None:
@@ -376,7 +382,13 @@ class TestApplicationOf:
             "../container_1_2_3_4",
             "application_1_2",
         ]
-        + ["container_e1_e2_1_2_3_4", "runc-container_1_2_3_4", "container_1_2_3_4/x", "container_+1_2_3_4"],
+        + [
+            "container_e1_e2_1_2_3_4",
+            "runc-container_1_2_3_4",
+            "container_ex_12_34_5_6",
+            "container_1_2_3_4/x",
+            "container_+1_2_3_4",
+        ],
     )
     def test_what_is_none(self, text: str) -> None:
         assert application_of(text) is None
