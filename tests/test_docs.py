@@ -14,14 +14,21 @@ import pytest
 REPO = Path(__file__).resolve().parent.parent
 PACKAGE = REPO / "yarn_kata_runtime"
 ERRORS = REPO / "docs" / "errors.md"
-DOCUMENTS = sorted([REPO / "README.md", *(REPO / "docs").glob("*.md"), REPO / "hadoop-conf" / "README.md"])
+DOCUMENTS = sorted([REPO / "README.md", *(REPO / "docs").glob("*.md"), *REPO.glob("*/README.md")])
 
-# What is called with a text that reaches a person: exceptions, and report.failure. Of ValueError only those of
-# the configuration: the others are reasons within one of these texts.
-MEANT_FOR_PEOPLE = {"Refused", "UnsafeFile", "IdmapUnsupported", "Invalid", "TimeoutError", "failure"}
-OF_THE_CONFIGURATION = {"ValueError"}
+# Exceptions whose text reaches a person.
+ERRORS_FOR_PEOPLE = {"Refused", "UnsafeFile", "IdmapUnsupported", "Invalid", "TimeoutError"}
+
+# What else takes such a text in one module or another. Any other ValueError is a reason within a text.
+ALSO = {
+    "config/model.py": {"ValueError"},
+    "config/compile.py": {"_sentence"},
+    "cli/check.py": {"append"},
+    "runtime/main.py": {"message"},
+}
 
 ANY = ".+"  # in place of a value
+LETTERS = 8  # a text with fewer written out says nothing by itself
 
 
 class Text(NamedTuple):
@@ -43,17 +50,24 @@ def _pattern(node: ast.expr) -> str:
 
 
 def _python_texts(path: Path) -> Iterator[Text]:
-    errors = MEANT_FOR_PEOPLE | (OF_THE_CONFIGURATION if path.parent.name == "config" else set())
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and _name(node.func) in errors:
-            for argument in node.args:
-                pattern = _pattern(argument)
-                if pattern != ANY:
-                    yield Text(pattern, f"{path.relative_to(REPO)}:{node.lineno}")
+    takers = ERRORS_FOR_PEOPLE | ALSO.get(str(path.relative_to(PACKAGE)), set())
+    for taker in ast.walk(ast.parse(path.read_text())):
+        for node in _given(taker, takers):
+            pattern = _pattern(node)
+            if sum(map(str.isalpha, pattern)) >= LETTERS:
+                yield Text(pattern, f"{path.relative_to(REPO)}:{node.lineno}")
 
 
-def _name(function: ast.expr) -> str:
-    return ast.unparse(function).rpartition(".")[2]
+def _given(node: ast.AST, takers: set[str]) -> list[ast.expr]:
+    """The arguments of a call, the value of an assignment or what a function returns, if a taker is named so."""
+    match node:
+        case ast.Call() if ast.unparse(node.func).rpartition(".")[2] in takers:
+            return node.args
+        case ast.Assign() if ast.unparse(node.targets[0]) in takers:
+            return [node.value]
+        case ast.FunctionDef() if node.name in takers:
+            return [n.value for n in ast.walk(node) if isinstance(n, ast.Return) and n.value]
+    return []
 
 
 def _c_texts(path: Path) -> Iterator[Text]:
