@@ -100,9 +100,10 @@ class TestOdd:
 
     def test_the_launch_is_a_line_and_not_a_word(self) -> None:
         """An application may be given the very words with which YARN launches it."""
-        command = f"\"java {AM} --arg '{LAUNCH}x' --arg '{AM} '\"\n"
+        command = f"\"java {AM} --arg '{LAUNCH}x' --arg ' {AM} ' --arg ' {EXECUTOR} {EXECUTOR} '\"\n"
         result = adapted(f"#!/bin/bash\n{LAUNCH}{command}", "h", PORTS)
         bound = command.replace(f" {AM} --arg", f" -Dspark.driver.bindAddress=0.0.0.0 {AM} --arg")
+        bound = bound.replace(f" {EXECUTOR} {EXECUTOR}", f" {EXECUTOR} --bind-address 0.0.0.0 {EXECUTOR}")
         assert result == f"#!/bin/bash\nexport SPARK_LOCAL_HOSTNAME='h'\n{LAUNCH}{bound}"
 
     def test_bytes_that_are_no_utf_8(self) -> None:

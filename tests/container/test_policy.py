@@ -40,6 +40,7 @@ HOST_NETWORK = "/var/run/docker/netns/default"
 
 
 def is_host_network(path: str) -> bool:
+    assert path, "the node cannot look at no path"
     return path == HOST_NETWORK
 
 
@@ -223,6 +224,37 @@ def rule(**fields: object) -> Spec:
 
 
 class TestDevices:
+    @pytest.mark.parametrize(
+        ("major", "minor"), [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (10, 200)]
+    )
+    def test_null_and_its_like(self, major: int, minor: int) -> None:
+        """Of the neighbours none: 1:1 is the memory, 1:4 the I/O ports, 10:229 fuse, 10:232 kvm."""
+        policy.check_devices(rule(type="c", major=major, minor=minor), runtime_class(), WHO)
+
+    @pytest.mark.parametrize(
+        ("major", "minor"),
+        [
+            (1, 1),
+            (1, 2),
+            (1, 4),
+            (1, 6),
+            (1, 10),
+            (1, 11),
+            (4, 0),
+            (5, 3),
+            (6, 0),
+            (10, 199),
+            (10, 201),
+            (10, 229),
+        ]
+        + [(10, 232), (11, 200), (135, 0), (137, 0), (2, 3), (0, 0)],
+    )
+    def test_their_neighbours(self, major: int, minor: int) -> None:
+        with pytest.raises(
+            Refused, match=f"access to the device c {major}:{minor}; class 'gvisor' allows none"
+        ):
+            policy.check_devices(rule(type="c", major=major, minor=minor), runtime_class(), WHO)
+
     @pytest.mark.parametrize(
         "spec",
         [

@@ -129,6 +129,28 @@ class TestWhole:
         bounding = {"CAP_SETGID", "CAP_SETUID", *before.get("capabilities", {}).get("bounding", [])}
         assert process["capabilities"]["bounding"] == sorted(bounding)
 
+    def test_every_step_is_taken(self) -> None:
+        spec = golden("ds-entrypoint")
+        spec["annotations"] = {"org.example": "x"}
+        spec["process"]["args"] = [f"java {AM} --class X"]
+        expected = copy.deepcopy(spec)
+        hard = plan(files={"/x": "/y"}, host="nm1.lab", pids=9, open_files=8, no_new_privileges=True)
+        rewriting.rewrite(spec, hard)
+
+        del expected["annotations"]
+        expected["process"] |= {
+            "args": [f"java -Dspark.driver.bindAddress=0.0.0.0 {AM} --class X"],
+            "env": [*expected["process"]["env"], "SPARK_LOCAL_HOSTNAME=nm1.lab"],
+            "noNewPrivileges": True,
+            "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 8, "soft": 8}],
+            "user": {"uid": 6001, "gid": 6001, "additionalGids": [6001]},
+        }
+        expected["linux"]["resources"]["pids"] = {"limit": 9}
+        ports = {"net.ipv4.ip_local_port_range": "20480 20735", "net.ipv4.tcp_tw_reuse": "1"}
+        expected["linux"]["sysctl"] |= ports
+        expected["mounts"].append(our_mount("/x", "/y"))
+        assert spec == expected
+
     @pytest.mark.parametrize("name", CONTAINERS)
     def test_a_slot_without_ports(self, name: str) -> None:
         expected = golden(name)
