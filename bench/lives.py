@@ -12,14 +12,16 @@ from bench.meter import NOTHING, Cost, Meter
 from bench.node import ADDRESS
 from tests.harness import LAUNCHER, ROOT, Bundle
 
-OURS = str(LAUNCHER)
+OURS = [str(LAUNCHER)]
 PHASES = ("create", "start", "init", "delete", "delete --force")
 
 
 class Contender:
-    """A runtime, the bundle of its container, and the environment that it needs."""
+    """A runtime with its own arguments, the bundle of its container, and the environment that it needs."""
 
-    def __init__(self, name: str, runtime: str, bundle: Bundle, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, runtime: Sequence[str], bundle: Bundle, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self.bundle = bundle
         self._runtime = runtime
@@ -51,7 +53,7 @@ class Contender:
     def _argv(self, verb: str, options: Sequence[str]) -> list[str]:
         log = self.bundle.path / "log.json"
         common = ["--root", ROOT, "--log", str(log), "--log-format", "json"]
-        return [self._runtime, *common, verb, *options, self.bundle.id]
+        return [*self._runtime, *common, verb, *options, self.bundle.id]
 
 
 def interleaved(meter: Meter, contenders: Sequence[Contender], rounds: int) -> dict[str, list[dict[str, Cost]]]:

@@ -13,6 +13,21 @@ FIRST_PORT, LAST_PORT, BLOCK = 16384, 65535, 32  # room for 1,536 containers
 ADDRESS = "10.88.0.5"
 EXITS = ("/bin/busybox", "true")
 
+_GVISOR = """
+[classes.gvisor]
+path = "{path}"
+args = ["{argument}"]
+mounts_ro = ["/etc/passwd", "/etc/group", "/etc/hadoop", "/opt"]
+mounts_rw = ["/srv/yarn"]
+
+[[tenants]]
+users = ["bob"]
+class = "gvisor"
+
+[[tenants]]
+"""
+GVISOR_ARGUMENT = "--platform=systrap"
+
 _PORTS = ('pool = "16384-17407"\nblock = 256', f'pool = "{FIRST_PORT}-{LAST_PORT}"\nblock = {BLOCK}')
 
 
@@ -31,14 +46,19 @@ class Node(PrivateNode):
         self.configure(CONFIG.replace(*_PORTS))
         return self
 
+    def sandbox_bob(self, runsc: Path) -> None:
+        """Let bob's containers run in gVisor; alice's stay in runc."""
+        text = _GVISOR.format(path=runsc, argument=GVISOR_ARGUMENT)
+        self.configure(CONFIG.replace(*_PORTS).replace("\n[[tenants]]\n", text))
+
     def __exit__(self, *_: object) -> None:
         super().__exit__()
         shutil.rmtree(self._memory)
 
 
-def yarn_bundle(node: PrivateNode) -> Bundle:
+def yarn_bundle(node: PrivateNode, user: str = "alice") -> Bundle:
     """Make a YARN container whose process ends at once."""
-    return _as_docker_makes_it(node.yarn_bundle(command=EXITS))
+    return _as_docker_makes_it(node.yarn_bundle(user=user, command=EXITS))
 
 
 def foreign_bundle(node: PrivateNode) -> Bundle:

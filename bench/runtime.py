@@ -17,7 +17,8 @@ from bench import crowd, load, nvidia
 from bench.engine import RUNTIMES, Engine
 from bench.lives import OURS, PHASES, Contender, interleaved
 from bench.meter import Cost, Meter
-from bench.node import Node, foreign_bundle, yarn_bundle
+from bench.node import GVISOR_ARGUMENT, Node, foreign_bundle, yarn_bundle
+from integration import gvisor
 from tests.harness import RUNC
 
 LIVES = 25
@@ -29,15 +30,22 @@ Runs = Mapping[str, Sequence[Cost]]
 
 
 def measure_lives() -> Lives:
-    """Return name -> lives of a YARN container and of another one through each runtime."""
+    """Return name -> lives of a YARN container and of another one through each runtime; gVisor's if it is built."""
     with Node() as node, Meter(node) as meter:
         contenders = [
-            Contender("runc", RUNC, yarn_bundle(node)),
+            Contender("runc", [RUNC], yarn_bundle(node)),
             Contender("yarn-kata-runtime", OURS, yarn_bundle(node)),
             _nvidia(node),
-            Contender("runc, not YARN's", RUNC, foreign_bundle(node)),
+            Contender("runc, not YARN's", [RUNC], foreign_bundle(node)),
             Contender("yarn-kata-runtime, not YARN's", OURS, foreign_bundle(node)),
         ]
+        runsc = gvisor.binary()
+        if runsc.exists():
+            node.sandbox_bob(runsc)
+            contenders += [
+                Contender("runsc", [str(runsc), GVISOR_ARGUMENT], yarn_bundle(node, "bob")),
+                Contender("yarn-kata-runtime on runsc", OURS, yarn_bundle(node, "bob")),
+            ]
         return interleaved(meter, contenders, LIVES)
 
 
@@ -46,7 +54,7 @@ def _nvidia(node: Node) -> Contender:
     with bundle.changed() as spec:
         nvidia.request_device(spec)
     environment = nvidia.configure(node.scratch / "nvidia")
-    contender = Contender("nvidia-container-runtime", str(nvidia.binary()), bundle, environment)
+    contender = Contender("nvidia-container-runtime", [str(nvidia.binary())], bundle, environment)
     with Meter(node) as meter:
         contender.live(meter)
     if not nvidia.is_rewritten(bundle.spec):
@@ -75,9 +83,9 @@ def middle(costs: Iterable[Cost]) -> Cost:
 
 
 def lives_table(lives: Lives) -> Table:
-    """Return a row a runtime: CPU of each phase, CPU and wall of all, and the ratio to runc."""
+    """Return a row a runtime: CPU of each phase, CPU and wall of all, and the ratio to the runtime below."""
     table = Table(title=f"a container's life, CPU ms (medians of {LIVES})", title_justify="left")
-    for heading in ("", *PHASES, "all", "x runc", "wall"):
+    for heading in ("", *PHASES, "all", "x bare", "wall"):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for name, costs in lives.items():
         total, bare = (middle(life["all"] for life in lives[of]) for of in (name, _bare(name)))
@@ -87,7 +95,8 @@ def lives_table(lives: Lives) -> Table:
 
 
 def _bare(name: str) -> str:
-    return "runc, not YARN's" if name.endswith("not YARN's") else "runc"
+    """Return the runtime below that a row is compared with."""
+    return next((bare for bare in ("runc, not YARN's", "runsc") if name.endswith(bare.removeprefix("runc, "))), "runc")
 
 
 def runs_table(title: str, runs: Runs) -> Table:
@@ -119,6 +128,8 @@ def summary(lives: Lives, docker: Runs, crowded: Runs) -> dict[str, float]:
         "docker_run_yarn_cpu_vs_bare": run["yarn-kata, YARN's"].cpu / run["runc, YARN's"].cpu,
         "create_1000_vs_empty": full.cpu / empty.cpu,
     }
+    if "runsc" in total:
+        ratios["cpu_vs_runsc"] = total["yarn-kata-runtime on runsc"].cpu / total["runsc"].cpu
     return {name: round(ratio, 3) for name, ratio in ratios.items()}
 
 
@@ -127,6 +138,8 @@ def main() -> None:
     console = Console(width=120)
     lives = measure_lives()
     console.print(lives_table(lives))
+    if "runsc" not in lives:
+        console.print(f"without gVisor: {gvisor.binary()} is not there, `make demo` builds it")
     docker = measure_docker()
     console.print(runs_table(f"docker run --rm, ms (medians of {DOCKER_RUNS})", docker))
     crowded = dict(zip(("empty", "full"), crowd.creates(CREATES), strict=True))
