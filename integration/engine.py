@@ -20,6 +20,7 @@ NAMESPACE = "yarn-kata"
 NETWORK = "yarn-kata"
 BRIDGE = "ykr0"
 PREFIX = "10.89.77"
+GATEWAY = f"{PREFIX}.1"
 HOST_ADDRESS = f"{PREFIX}.254"
 SOCKET = RUN / "docker.sock"
 CONTAINERD_SOCKET = RUN / "containerd.sock"
@@ -75,6 +76,9 @@ def _make_namespace() -> None:
     if not Path(f"/run/netns/{NAMESPACE}").exists():
         run(["ip", "netns", "add", NAMESPACE])
     run(["ip", "-n", NAMESPACE, "link", "set", "lo", "up"])
+    # Nodes that ask here for a name that they do not know are refused each time, not once a second.
+    enter = ["/usr/bin/nsenter", f"--net=/run/netns/{NAMESPACE}"]
+    run([*enter, "sysctl", "--quiet", "--write", "net.ipv4.icmp_ratelimit=0"])
 
 
 def _start_containerd() -> None:
@@ -110,9 +114,7 @@ def _start_dockerd() -> None:
 
 def _spawn(name: str, argv: list[str]) -> None:
     with open(RUN / f"{name}.log", "ab") as log:
-        process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     (RUN / f"{name}.pid").write_text(f"{process.pid} {_start_time(process.pid)}\n")
 
 
@@ -155,7 +157,7 @@ def _start_time(pid: int) -> str:
 
 def _make_network() -> None:
     if run(docker_argv("network", "inspect", NETWORK), check=False).returncode != 0:
-        options = [f"--subnet={PREFIX}.0/24", f"--gateway={PREFIX}.1"]
+        options = [f"--subnet={PREFIX}.0/24", f"--gateway={GATEWAY}"]
         name = f"com.docker.network.bridge.name={BRIDGE}"
         run(docker_argv("network", "create", *options, "--opt", name, NETWORK))
     if run(["ip", "link", "show", "ykr-host"], check=False).returncode != 0:

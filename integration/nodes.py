@@ -92,6 +92,7 @@ def _create_words(name: str) -> list[str]:
     mounts = [
         f"--volume={tree.tree()}:/opt/cluster:ro",
         f"--volume={tree.tree() / 'conf'}:/etc/hadoop:ro",
+        f"--volume={tree.tree() / 'resolv.conf'}:/etc/resolv.conf:ro",
         f"--volume={hadoop.home()}:/opt/hadoop:ro",
         f"--volume={spark.home()}:/opt/spark:ro",
         "--volume=/data",

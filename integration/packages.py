@@ -18,6 +18,7 @@ PROGRAMS = {
     "/usr/sbin/nft": "nftables",
     "/usr/bin/nsenter": "util-linux",
     "ip": "iproute2",
+    "sysctl": "procps",
     "gcc": "gcc",
     "make": "make",
     "/usr/include/stdio.h": "libc6-dev",
