@@ -94,6 +94,14 @@ class TestGarbage:
         with pytest.raises(ValueError, match="."):
             plainjson.loads(text)
 
+    @pytest.mark.parametrize("text", [b"", b"[1,]", b'{\n "a": nul}', b'["a]', b'{"a" 1}'])
+    def test_where_it_is_wrong(self, text: bytes) -> None:
+        with pytest.raises(json.JSONDecodeError) as theirs:
+            json.loads(text)
+        with pytest.raises(ValueError, match=r"line \d+ column \d+") as ours:
+            plainjson.loads(text)
+        assert str(ours.value) == str(theirs.value)
+
     @settings(max_examples=500)
     @given(st.binary() | st.text(' \n"\\{}[]:,.0123456789eE+-truefalsnuINtyx', max_size=30).map(str.encode))
     @example(b"[" * 100)

@@ -197,7 +197,8 @@ class TestFile:
         result = compile_file()
         assert result == {"stamp": policy.stamp(), "error": None, "policy": COMPILED}
         assert plainjson.load_object(Path(paths.policy()).read_bytes()) == result
-        assert Path(paths.policy()).stat().st_mode & 0o777 == 0o600
+        modes = [os.stat(path).st_mode & 0o777 for path in (paths.RUN, paths.policy(), paths.foreign())]
+        assert modes == [0o711, 0o600, 0o600]
         assert policy.load() == COMPILED
 
     def test_the_record_of_containers_that_are_not_yarns(self, write: Write) -> None:
