@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from yarn_kata_runtime.container.policy import Decision
     from yarn_kata_runtime.container.rewriting import Plan
     from yarn_kata_runtime.container.spec import Spec
-    from yarn_kata_runtime.node.store import Held
+    from yarn_kata_runtime.node.store import Held, Row
     from yarn_kata_runtime.runtime.call import Call
     from yarn_kata_runtime.runtime.docker import DockerState
 
@@ -50,16 +50,20 @@ def create(call: Call) -> NoReturn:
         runtime_class = rules["foreign"]
         _make_record(call, key, record.FOREIGN, runtime_class)
     elif call.verb == "restore":
-        raise Refused(
-            f"{identity.container} is YARN's and cannot be restored; let YARN start it anew"
-        )
+        raise Refused(f"{identity.container} is YARN's and cannot be restored; let YARN start it anew")
     else:
         decision = policy.decide(rules, identity.user)
         runtime_class = decision.runtime_class
         network = _checked(spec, identity, runtime_class, rules, state)
         _make_record(call, key, record.YARN, runtime_class)
         _prepare(call, key, bundle, spec, identity, decision, network, rules, state)
-    oci.become(runtime_class["argv"], call.argv)
+    try:
+        oci.become(runtime_class["argv"], call.argv)
+    except Refused:  # there is no runtime that a later delete could ask
+        from yarn_kata_runtime.runtime.release import release
+
+        release(key)
+        raise
 
 
 def _checked(spec: Spec, identity: Identity, runtime_class: RuntimeClass, rules: Policy, state: DockerState) -> Network:
@@ -75,21 +79,35 @@ def _make_record(call: Call, key: str, kind: str, runtime_class: RuntimeClass) -
     """
     root = call.global_option("root")
     made = record.Record(kind, os.getppid(), runtime_class["kill_grace_ms"], root, runtime_class["argv"])
+    if not _recorded(key, made):
+        _clear_leftover(call, key)
+        if not _recorded(key, made):
+            raise _in_use(call)
+
+
+def _recorded(key: str, made: record.Record) -> bool:
+    """Write the record; return False if the container has one."""
     try:
         record.create(key, made)
     except FileExistsError:
-        _clear_leftover(call, key)
-        record.create(key, made)
+        return False
+    except OSError as error:
+        raise Refused(f"the container cannot be noted: {error}; free the disk of {paths.RUN}") from None
+    return True
 
 
 def _clear_leftover(call: Call, key: str) -> None:
     old = record.read(key)
     oci_id = call.container_id()
     if old and (record.is_launcher(old.creator) or oci.output(old.argv, call.asking("state", oci_id), _STATE_SECONDS)):
-        raise Refused(f"container {oci_id} exists already; delete it first or use another id")
+        raise _in_use(call)
     from yarn_kata_runtime.runtime.release import release
 
     release(key)
+
+
+def _in_use(call: Call) -> Refused:
+    return Refused(f"container {call.container_id()} exists already; delete it first or use another id")
 
 
 def _prepare(
@@ -105,7 +123,12 @@ def _prepare(
 ) -> None:
     """Take what the container needs and write its spec; on any failure everything is given back."""
     try:
-        held = _claim(call, key, bundle, identity, decision, network, rules)
+        held, row = _claim(call, key, bundle, identity, decision, network, rules)
+    except BaseException:
+        record.remove(key)  # there is nothing else, and the store may be what fails
+        raise
+    try:
+        files.write_file(f"{record.folder(key)}/{record.ROW}", plainjson.dumps(row), 0o600)
         plan = _plan(key, bundle, spec, identity, decision.runtime_class, held, rules)
         if rules["node"]["share_hosts"] and state.folder:
             from yarn_kata_runtime.runtime.prepare import share_hosts
@@ -124,7 +147,7 @@ def _prepare(
 
 def _claim(
     call: Call, key: str, bundle: str, identity: Identity, decision: Decision, network: Network, rules: Policy
-) -> Held:
+) -> tuple[Held, Row | None]:
     from yarn_kata_runtime.node.ports import free_block
 
     pid_file = call.option("pid-file")
@@ -146,8 +169,7 @@ def _claim(
     owner = (identity.uid, identity.gid)
     with Store(paths.store()) as store:
         held = store.claim(claim, slots, owner, rules["ports"] if routed else None, free_block, time.time())
-        files.write_file(f"{record.folder(key)}/{record.ROW}", plainjson.dumps(store.row(key)), 0o600)
-    return held
+        return held, store.row(key)
 
 
 def _plan(
