@@ -20,22 +20,26 @@ from yarn_kata_runtime.runtime.release import listed, pinned_for, release
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from yarn_kata_runtime.node.store import Row
+    from yarn_kata_runtime.runtime.record import Record
 
-_STATE_SECONDS = 10.0
+_BELOW_SECONDS = 10.0
 _ROW_LIMIT = 64 * 1024
 
 
 def reconcile() -> list[str]:
     """Bring the node's state in line with what lives; return one sentence for each thing that was done."""
-    done = _rebuild_store()
+    if not os.path.isdir(paths.RUN):  # nothing has run here since the boot
+        return []
+    done = _replace_store()
     done += _release_dead()
+    done += _restore_rows()
     done += _sweep_unfinished()
     done += _sweep_namespaces()
     return done + _mend_routes()
 
 
-def _rebuild_store() -> list[str]:
-    """Replace a store that cannot be read by one made from the containers' records."""
+def _replace_store() -> list[str]:
+    """Put a store that cannot be read aside; the next to open it makes a new one."""
     try:
         with Store(paths.store()) as store:
             store.check()
@@ -45,11 +49,18 @@ def _rebuild_store() -> list[str]:
         os.rename(paths.store(), aside)
         for companion in ("-wal", "-shm"):
             files.remove_tree(paths.store() + companion)
-    kept = [row for row in map(_noted_row, _keys()) if row]
-    with Store(paths.store()) as store:
-        for row in kept:
-            store.insert([row[column] for column in COLUMNS])
-    return [f"made the node's state anew from {len(kept)} records; the damaged file is {aside}"]
+    return [f"put the damaged state of the node aside as {aside}"]
+
+
+def _restore_rows() -> list[str]:
+    """Note again the living containers that the store has lost."""
+    done = []
+    for row in filter(None, map(_noted_row, _keys())):
+        with Store(paths.store()) as store:
+            if store.row(row["key"]) is None:
+                store.insert([row[column] for column in COLUMNS])
+                done.append(f"noted {row['id']} again")
+    return done
 
 
 def _noted_row(key: str) -> Row | None:
@@ -69,22 +80,40 @@ def _release_dead() -> list[str]:
         rows = {row["key"] for row in store.rows()}
     dead = [key for key in sorted({*_keys(), *rows}) if not _lives(key)]
     for key in dead:
+        _clear_below(key)
         release(key)
     return [f"gave back what {key.partition('@')[0]} held" for key in dead]
 
 
 def _lives(key: str) -> bool:
     """Say whether the runtime below still knows the container, or somebody is making it now."""
-    try:
-        kept = record.read(key)
-    except Refused:
-        return False
+    kept = _record(key)
     if kept is None:
         return False
-    if record.is_launcher(kept.creator):
+    try:
+        return record.is_launcher(kept.creator) or _below(key, kept, "state") is not None
+    except Refused:  # the runtime below is not installed now: what it runs may go on
         return True
+
+
+def _clear_below(key: str) -> None:
+    """Let the runtime below remove what a create of its own that was cut short may have left."""
+    kept = _record(key)
+    if kept is not None:
+        _below(key, kept, "delete", "--force")
+
+
+def _record(key: str) -> Record | None:
+    try:
+        return record.read(key)
+    except Refused:
+        return None
+
+
+def _below(key: str, kept: Record, *verb: str) -> bytes | None:
+    """Return what a verb of the runtime below prints of the container, None if it fails."""
     root = ["--root", kept.root] if kept.root else []
-    return oci.output(kept.argv, [*root, "state", key.partition("@")[0]], _STATE_SECONDS) is not None
+    return oci.output(kept.argv, [*root, *verb, key.partition("@")[0]], _BELOW_SECONDS)
 
 
 def _sweep_unfinished() -> list[str]:
