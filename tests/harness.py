@@ -184,10 +184,15 @@ class PrivateNode:
             raise AssertionError(f"{' '.join(argv)} exited {done.returncode}: {done.stdout}{done.stderr}")
         return done
 
-    def begin(self, argv: Sequence[str], *, cwd: str = "/") -> subprocess.Popen[str]:
-        """Start a command in the node; its pid is the command's own, its streams are pipes."""
-        pipe = subprocess.PIPE
-        return subprocess.Popen(self.inside(argv, cwd), stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    def begin(
+        self, argv: Sequence[str], *, cwd: str = "/", streams: int = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
+        """Start a command in the node; its pid is the command's own.
+
+        Its streams are pipes, or DEVNULL: a pipe's end comes with the end of a container that was given it.
+        """
+        argv = self.inside(argv, cwd)
+        return subprocess.Popen(argv, stdin=streams, stdout=streams, stderr=streams, text=True)
 
     def configure(self, text: str) -> None:
         """Write config.toml, as a new file: two versions within a tick of the clock differ too."""

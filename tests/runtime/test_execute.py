@@ -67,7 +67,9 @@ def _execute(bundle: Bundle, process: dict[str, Any]) -> str:
     return bundle.node.runtime("exec", "--process", str(file), bundle.id).stdout
 
 
-@pytest.mark.parametrize("user", [{"uid": 5001, "gid": 5001}, {"uid": 0, "gid": 0}, {}], ids=["original", "root", "none"])
+@pytest.mark.parametrize(
+    "user", [{"uid": 5001, "gid": 5001}, {"uid": 0, "gid": 0}, {}], ids=["original", "root", "none"]
+)
 def test_by_a_process_file(node: PrivateNode, user: dict[str, int]) -> None:
     bundle = node.yarn_bundle().launch()
     assert _is_slots(_execute(bundle, _process(SHOW, user=user)))
