@@ -37,8 +37,7 @@ def _line(level: str, text: str, form: str) -> bytes:
 def _append(path: str, line: bytes) -> None:
     try:
         log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOCTTY | os.O_NONBLOCK, 0o644)
+        with open(log, "wb", buffering=0) as file:
+            file.write(line)
     except OSError as error:
         print(f"yarn-kata-runtime: cannot write the log {path}: {error.strerror}", file=sys.stderr)
-        return
-    with open(log, "wb", buffering=0) as file:
-        file.write(line)
