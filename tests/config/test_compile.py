@@ -184,6 +184,22 @@ class TestRuntimePath:
             "chown and chmod it and every folder above it",
         )
 
+    @pytest.mark.parametrize("mode", [0o666, 0o664, 0o646])
+    def test_a_file_that_others_can_change(self, mode: int, write: Write, config: Path) -> None:
+        write(FULL)
+        config.chmod(mode)
+        with pytest.raises(Invalid, match=f"others than root can change {config}; run: chown"):
+            read(str(config))
+
+    def test_a_file_or_folder_of_somebody_else(self, write: Write, config: Path) -> None:
+        write(FULL)
+        for path in (config, config.parent):
+            os.chown(path, 1234, 0)
+            with pytest.raises(Invalid, match=f"others than root can change {path}; run: chown"):
+                read(str(config))
+            os.chown(path, 0, 0)
+        read(str(config))
+
     def test_one_that_is_not_there_yet(self, write: Write, config: Path) -> None:
         """It can be installed later: until then its containers are refused one by one."""
         write(changed(MINIMAL, "/usr/bin/true", "/usr/bin/there-is-no-such-runtime"))

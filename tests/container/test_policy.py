@@ -346,6 +346,11 @@ class TestMounts:
     def test_sources_that_are_no_plain_paths(self, source: str) -> None:
         self.refuse(mount(source, "ro"), message="not a plain absolute path")
 
+    def test_the_public_filecache_is_nobodys_to_write(self) -> None:
+        self.refuse(mount(f"{LOCAL}/filecache", "rw"), message="all tenants of this node share")
+        self.refuse(mount(f"{LOCAL}/filecache/10/lib", "ro", "rw"), message="all tenants of this node share")
+        self.allow(mount(f"{LOCAL}/filecache", "ro"))
+
     def test_a_bind_mount_without_a_source(self) -> None:
         self.refuse({"destination": "/x", "type": "bind"}, message="not a plain absolute path")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import stat
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ class Invalid(Exception):
 
 def read(path: str) -> Config:
     """Return the configuration in `path`; raise Invalid naming every mistake in it."""
+    _check_writers(path)
     try:
         text = files.read_file(path, _LIMIT)
         return Config.model_validate(tomllib.loads(text.decode()))
@@ -46,6 +48,15 @@ def read(path: str) -> Config:
         raise Invalid(*map(_sentence, error.errors())) from None
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, a number or an array too long for Python
         raise Invalid(f"it is not TOML: {error}") from None
+
+
+def _check_writers(path: str) -> None:
+    """Policy that others can write is no policy."""
+    for name in (str(Path(path).parent), path):
+        if os.path.lexists(name):
+            found = os.lstat(name)
+            if found.st_uid != 0 or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not stat.S_ISLNK(found.st_mode):
+                raise Invalid(f"others than root can change {name}; run: chown root {name} and chmod go-w {name}")
 
 
 def _sentence(mistake: ErrorDetails) -> str:

@@ -177,6 +177,7 @@ def _harmless(rule: Spec) -> bool:
 def check_mounts(spec: Spec, runtime_class: RuntimeClass, node: Node, own_folders: list[str], who: str) -> None:
     """Refuse bind mounts of anything but YARN's folders, the engine's own and what the class lists."""
     yarn = [*node["local_dirs"], *node["log_dirs"]]
+    public = [f"{folder}/filecache" for folder in node["local_dirs"]]
     for mount in spec.get("mounts", []):
         if not is_bind(mount):
             if mount.get("type") not in _VIRTUAL_FILESYSTEMS:
@@ -185,6 +186,8 @@ def check_mounts(spec: Spec, runtime_class: RuntimeClass, node: Node, own_folder
         source = mount.get("source", "")
         if normpath(source) != source or not source.startswith("/") or source.startswith("//"):
             raise Refused(f"{who} mounts {source!r}, which is not a plain absolute path")
+        if _below(source, public) and not is_read_only(mount):
+            raise Refused(f"{who} mounts {source} writable, which all tenants of this node share; YARN mounts it read-only")
         if _below(source, yarn) or _below(source, own_folders):
             continue
         allowed = runtime_class["mounts_rw"]
