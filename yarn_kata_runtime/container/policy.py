@@ -187,7 +187,9 @@ def check_mounts(spec: Spec, runtime_class: RuntimeClass, node: Node, own_folder
         if normpath(source) != source or not source.startswith("/") or source.startswith("//"):
             raise Refused(f"{who} mounts {source!r}, which is not a plain absolute path")
         if _below(source, public) and not is_read_only(mount):
-            raise Refused(f"{who} mounts {source} writable, which all tenants of this node share; YARN mounts it read-only")
+            raise Refused(
+                f"{who} mounts {source} writable, which all tenants of this node share; YARN mounts it read-only"
+            )
         if _below(source, yarn) or _below(source, own_folders):
             continue
         allowed = runtime_class["mounts_rw"]
