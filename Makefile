@@ -5,7 +5,6 @@ PREFIX ?= /opt/yarn-kata-runtime
 DESTDIR ?=
 VENV := build/venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find yarn_kata_runtime -name '*.py' -o -name '*.c' -o -name '*.h') setup.py pyproject.toml
 
 .PHONY: demo test unit integration lint native install down clean bench-runtime
 
