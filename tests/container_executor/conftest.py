@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,8 +10,7 @@ from tests.container_executor.node import Node
 
 
 @pytest.fixture
-def node() -> Iterator[Node]:
-    assert os.geteuid() == 0, "container-executor is setuid root: its tests need root"
+def node(needs_root: None) -> Iterator[Node]:
     made = Node()
     try:
         yield made
