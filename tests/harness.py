@@ -525,7 +525,8 @@ def listed(folder):
     return os.listdir(folder) if os.path.isdir(folder) else []
 if os.path.exists("/run/yarn-kata/state.db"):
     with sqlite3.connect("/run/yarn-kata/state.db") as db:
-        found += ["row " + key for key, in db.execute("SELECT key FROM containers")]
+        if list(db.execute("SELECT 1 FROM sqlite_master WHERE name = 'containers'")):
+            found += ["row " + key for key, in db.execute("SELECT key FROM containers")]
 found += ["record " + name for name in listed("/run/yarn-kata/containers")]
 found += ["namespace " + name for name in listed("/run/yarn-kata/userns")]
 found += ["mount " + line.split()[4] for line in open("/proc/self/mountinfo") if " /run/yarn-kata/" in line]

@@ -67,6 +67,16 @@ def free_bytes(folder: Path, count: int) -> Iterator[None]:
         filler.unlink()
 
 
+@contextlib.contextmanager
+def missing(file: Path) -> Iterator[None]:
+    """Take a file away for a while."""
+    aside = file.rename(file.with_name(f"{file.name}.aside"))
+    try:
+        yield
+    finally:
+        aside.rename(file)
+
+
 def killed_after(node: PrivateNode, bundle: Bundle, words: list[str], seconds: float, *, child: bool = False) -> None:
     """Call a verb and send it SIGKILL after a time, it or the process that it waits for."""
     process = node.begin(node.engine(*words), cwd=str(bundle.path), streams=subprocess.DEVNULL)

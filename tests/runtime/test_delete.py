@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.harness import RUN, PrivateNode
-from tests.runtime.faults import disk, free_bytes, killed_after, locked_store
+from tests.runtime.faults import disk, free_bytes, killed_after, locked_store, missing
 from tests.runtime.refusals import Refusals
 from tests.runtime.runtimes import RecordingRuntime
 
@@ -39,7 +39,7 @@ def test_killed_at_any_point_and_repeated(node: PrivateNode, child: bool) -> Non
         bundle.launch(f"10.88.5.{milliseconds + 2}")
         killed_after(node, bundle, ["delete", "--force", bundle.id], milliseconds / 1000, child=child)
         bundle.delete("--force")
-        assert node.leftovers() == []
+    assert node.leftovers() == []
 
 
 def test_killed_and_never_repeated(node: PrivateNode) -> None:
@@ -57,13 +57,11 @@ def test_a_runtime_that_is_gone(node: PrivateNode, refused: Refusals) -> None:
     runtime = RecordingRuntime(node, "gone")
     node.configure(runtime.config())
     bundle = node.yarn_bundle().launch()
-    binary = node.path(runtime.path)
-    aside = binary.rename(binary.with_name("aside"))
     held = node.leftovers()
-    refused.call("delete", "--force", bundle.id, says=[runtime.path, "install it"])
-    refused.call("kill", bundle.id, "9", says=[runtime.path, "install it"])
+    with missing(node.path(runtime.path)):
+        refused.call("delete", "--force", bundle.id, says=[runtime.path, "install it"])
+        refused.call("kill", bundle.id, "9", says=[runtime.path, "install it"])
     assert node.leftovers() == held
-    aside.rename(binary)
     bundle.delete("--force")
 
 

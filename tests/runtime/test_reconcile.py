@@ -8,7 +8,7 @@ from subprocess import DEVNULL
 import pytest
 
 from tests.harness import RUN, RUNC, PrivateNode, until
-from tests.runtime.faults import damage_store, killed_after
+from tests.runtime.faults import damage_store, killed_after, missing
 from tests.runtime.refusals import Refusals
 from tests.runtime.runtimes import RecordingRuntime
 
@@ -78,12 +78,11 @@ def test_a_runtime_that_is_gone_may_still_run_its_containers(node: PrivateNode) 
     runtime = RecordingRuntime(node, "gone")
     node.configure(runtime.config())
     bundle = node.yarn_bundle().launch()
-    binary = node.path(runtime.path)
-    aside = binary.rename(binary.with_name("aside"))
+    node.people("reconcile")
     row = bundle.row()
-    assert _reconciled(node) == []
+    with missing(node.path(runtime.path)):
+        assert _reconciled(node) == []
     assert bundle.row() == row
-    aside.rename(binary)
 
 
 def test_a_damaged_record(node: PrivateNode, refused: Refusals) -> None:
@@ -157,3 +156,12 @@ def test_after_a_reboot_all_is_as_at_first(node: PrivateNode) -> None:
     after = node.yarn_bundle(user="bob", application=2).launch("10.88.4.11")
     assert after.row()["slot"] == "slot1"
     assert list(node.routes().values()) == ["10.88.4.11"]
+
+
+def test_a_firewall_that_another_program_rewrote(node: PrivateNode) -> None:
+    node.yarn_bundle().launch("10.88.4.20")
+    node.run(["iptables", "-F", "DOCKER-USER"])
+    assert _reconciled(node) == ["put back the rule by which Docker's firewall passes the routes"]
+    assert "0x10000000" in node.run(["iptables", "-S", "DOCKER-USER"]).stdout
+    assert list(node.routes().values()) == ["10.88.4.20"]
+    assert _reconciled(node) == []

@@ -97,7 +97,6 @@ def _created_on(node: PrivateNode, count: int) -> int:
         assert "internal error" not in node.last_log()
         assert node.runtime("state", bundle.id, check=False).returncode == 1
     bundle.delete("--force")
-    node.people("reconcile")
     assert node.leftovers() == held
     return code
 
