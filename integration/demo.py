@@ -26,10 +26,10 @@ from integration.leftovers import wait_until_clean
 from integration.observe import Placement
 from integration.paths import cache
 from integration.shell import ClusterError
+from integration.turn import turn
 from integration.webhdfs import WebHdfs
 
 TENANTS = ("alice", "bob")
-EXECUTORS = 2
 PATIENCE_SECONDS = 600
 CLEAN_UP_SECONDS = 60
 _POLL_SECONDS = 1.0
@@ -42,11 +42,12 @@ def main() -> int:
     keep = os.environ.get("KEEP") == "1"
     started = time.monotonic()
     try:
-        try:
-            run(mini_cluster.up(), console)
-        finally:
-            if not keep:
-                mini_cluster.down()
+        with turn():
+            try:
+                run(mini_cluster.up(), console)
+            finally:
+                if not keep:
+                    mini_cluster.down()
     except ClusterError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -67,7 +68,7 @@ def run(cluster: Cluster, console: Console) -> None:
     applications = submit_all(cluster)
     with report.board(console) as board:
         placements = watch(cluster, applications, board)
-    results = {user: spark_jobs.result(hdfs, user, spark_jobs.result_path(user)) for user in applications}
+    results = {user: spark_jobs.result(hdfs, user, application) for user, application in applications.items()}
     check_answers(results, compare.reference(tables, tpch.QUERIES), console)
     check_containers(results, placements, os.uname().release)
     console.print(report.table(list(results.values()), placements))
@@ -78,12 +79,9 @@ def run(cluster: Cluster, console: Console) -> None:
 
 def submit_all(cluster: Cluster) -> dict[str, str]:
     """Submit each tenant's application, in cluster mode and at the same time; return user -> id."""
-
-    def submit(user: str) -> str:
-        return spark_jobs.submit(cluster, user, spark_jobs.result_path(user), EXECUTORS)
-
     with ThreadPoolExecutor() as pool:
-        return dict(zip(TENANTS, pool.map(submit, TENANTS), strict=True))
+        submitted = {user: pool.submit(spark_jobs.submit, cluster, user) for user in TENANTS}
+        return {user: application.result() for user, application in submitted.items()}
 
 
 def watch(cluster: Cluster, applications: Mapping[str, str], board: report.Board) -> dict[str, Placement]:

@@ -23,6 +23,7 @@ SETTINGS = {
     "spark.sql.autoBroadcastJoinThreshold": "-1",
     "spark.sql.shuffle.partitions": "4",
     "spark.executor.cores": "1",
+    "spark.yarn.submit.waitAppCompletion": "false",
     "spark.scheduler.minRegisteredResourcesRatio": "1.0",
     "spark.scheduler.maxRegisteredResourcesWaitingTime": "120s",
 }
@@ -40,35 +41,28 @@ def publish(hdfs: WebHdfs, tables: Path) -> None:
 def submit(
     cluster: Cluster,
     user: str,
-    result: str,
     executors: int = 2,
+    mode: str = "cluster",
     settings: Mapping[str, str] | None = None,
 ) -> str:
-    """Submit the application in cluster mode, to write `result` into HDFS; return its id without waiting."""
-    said = cluster.submit(
-        user,
-        command(result, executors, "cluster", {"spark.yarn.submit.waitAppCompletion": "false", **(settings or {})}),
-    )
+    """Submit the application; return its id, in cluster mode without waiting for its end."""
+    words = ["spark-submit", "--deploy-mode", mode, "--num-executors", str(executors)]
+    for key, value in {**SETTINGS, **(settings or {})}.items():
+        words += ["--conf", f"{key}={value}"]
+    arguments = [f"hdfs://{SHARED}/{JOB.name}", f"{SHARED}/tables", f"{SHARED}/queries", results(user)]
+    said = cluster.submit(user, [*words, *arguments])
     found = re.search(r"Submitted application (application_\d+_\d+)", said.stderr)
     if found is None:
         raise ClusterError(f"spark-submit of {user} names no application: {said.stderr[-2000:]}")
     return found[1]
 
 
-def command(result: str, executors: int, mode: str, settings: Mapping[str, str]) -> list[str]:
-    """The spark-submit command line, deploy mode `mode`, that writes `result`."""
-    words = ["spark-submit", "--master", "yarn", "--deploy-mode", mode, "--num-executors", str(executors)]
-    for key, value in {**SETTINGS, **settings}.items():
-        words += ["--conf", f"{key}={value}"]
-    return [*words, f"hdfs://{SHARED}/{JOB.name}", f"{SHARED}/tables", f"{SHARED}/queries", result]
+def results(user: str) -> str:
+    """The folder of the user's results: the own home in HDFS."""
+    return f"/user/{user}"
 
 
-def result_path(user: str, name: str = "tpch") -> str:
-    """Where in the user's own HDFS folder a run's result goes."""
-    return f"/user/{user}/{name}.json"
-
-
-def result(hdfs: WebHdfs, user: str, path: str) -> dict[str, Any]:
+def result(hdfs: WebHdfs, user: str, application: str) -> dict[str, Any]:
     """The JSON object that the application wrote, see jobs/tpch.py."""
-    found: dict[str, Any] = json.loads(hdfs.read(path, user))
+    found: dict[str, Any] = json.loads(hdfs.read(f"{results(user)}/{application}.json", user))
     return found

@@ -1,10 +1,9 @@
 """PySpark application: answers TPC-H queries and tells what it saw of the containers it ran in.
 
-    spark-submit --master yarn tpch.py DATA QUERIES RESULT
+    spark-submit --master yarn tpch.py DATA QUERIES RESULTS
 
-DATA is a folder with one folder of parquet files a table, QUERIES one with `<name>.sql` files, RESULT the
-file to write; all three are paths of the cluster's file system, relative ones below the user's home.
-RESULT is one JSON object:
+DATA is a folder with one folder of parquet files a table, QUERIES one with `<name>.sql` files; all three are
+paths of the cluster's file system. RESULTS/<application id>.json is written, one JSON object:
 
     user, application   who Spark says it runs for, and YARN's application id
     answers             query name -> rows, each a list of JSON values; dates as ISO text, decimals as numbers
@@ -162,7 +161,7 @@ def write_text(spark: Any, path: str, text: str) -> None:
 
 
 def main() -> None:
-    data, queries, result = sys.argv[1:]
+    data, queries, results = sys.argv[1:]
     spark = SparkSession.builder.appName("tpch").getOrCreate()
     found = {
         "user": spark.sparkContext.sparkUser(),
@@ -170,7 +169,7 @@ def main() -> None:
         "answers": answers(spark, data, queries),
         "containers": containers(spark),
     }
-    write_text(spark, result, json.dumps(found))
+    write_text(spark, posixpath.join(results, f"{found['application']}.json"), json.dumps(found))
     spark.stop()
 
 

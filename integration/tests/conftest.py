@@ -14,6 +14,7 @@ from integration.cluster import Cluster
 from integration.leftovers import wait_until_clean
 from integration.paths import cache
 from integration.tests.containers import Containers
+from integration.turn import turn
 from integration.webhdfs import WebHdfs
 
 CLEAN_UP_SECONDS = 60
@@ -22,9 +23,12 @@ CLEAN_UP_SECONDS = 60
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """The cluster; taken down at the end, unless KEEP=1."""
-    yield mini_cluster.up()
-    if os.environ.get("KEEP") != "1":
-        mini_cluster.down()
+    with turn():
+        try:
+            yield mini_cluster.up()
+        finally:
+            if os.environ.get("KEEP") != "1":
+                mini_cluster.down()
 
 
 @pytest.fixture(scope="session")

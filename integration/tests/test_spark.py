@@ -43,7 +43,7 @@ class Run(NamedTuple):
 def run(cluster: Cluster, hdfs: WebHdfs) -> Iterator[Run]:
     submitted = demo.submit_all(cluster)
     places = demo.watch(cluster, submitted, Lines(Console()))
-    results = {user: spark_jobs.result(hdfs, user, spark_jobs.result_path(user)) for user in submitted}
+    results = {user: spark_jobs.result(hdfs, user, application) for user, application in submitted.items()}
     yield Run(results, places)
 
 
@@ -109,9 +109,7 @@ def test_logs_can_be_read_after_the_end(run: Run, cluster: Cluster) -> None:
 
 def test_client_mode(cluster: Cluster, hdfs: WebHdfs, expected: dict[str, compare.Rows]) -> None:
     """The driver is the client's; its executors are sandboxed and reach it."""
-    path = spark_jobs.result_path("alice", "client-mode")
-    cluster.submit("alice", spark_jobs.command(path, 2, "client", {}))
-    result = spark_jobs.result(hdfs, "alice", path)
+    result = spark_jobs.result(hdfs, "alice", spark_jobs.submit(cluster, "alice", mode="client"))
     assert compare.differences(expected, result["answers"]) == []
     driver, *executors = result["containers"]
     assert (driver["container"], driver["kernel"]) == ("", NODE_KERNEL)
@@ -122,7 +120,7 @@ def test_client_mode(cluster: Cluster, hdfs: WebHdfs, expected: dict[str, compar
 def test_a_fixed_driver_port_is_explained(cluster: Cluster, hdfs: WebHdfs, applications: Applications) -> None:
     """No route leads to a port that the application chose; the executors' log says so in words."""
     settings = {"spark.driver.port": "5555", "spark.yarn.max.executor.failures": "1", "spark.yarn.maxAppAttempts": "1"}
-    application = spark_jobs.submit(cluster, "bob", spark_jobs.result_path("bob", "fixed-port"), 1, settings)
+    application = spark_jobs.submit(cluster, "bob", executors=1, settings=settings)
     ended = applications.wait(application, APPLICATION_SECONDS)
     assert ended.final_status == "FAILED"
     logs = clients.logs(cluster, "bob", application)
