@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.harness import RUNC, Bundle, PrivateNode, until
+from tests.harness import ALICE, CONFIG, HADOOP, NM, RUNC, Bundle, PrivateNode, until
 from tests.runtime.runtimes import RecordingRuntime
 
 MAKERS: dict[str, Callable[[PrivateNode], Bundle]] = {
@@ -204,3 +204,36 @@ def test_two_engines_may_use_one_id(node: PrivateNode) -> None:
     node.run([*other, "delete", "--force", yarn.id])
     assert yarn.state()["status"] == "running"
     assert yarn.row()["slot"] == "slot1"
+
+
+@pytest.mark.parametrize("oci_id", ["../escape", "a/b", "/etc", "..", ".", "", "x" * 201, "new\nline", "ü"], ids=repr)
+@pytest.mark.parametrize("verb", ["create", "run", "start", "state", "exec", "kill", "delete"])
+def test_an_id_that_is_a_path_or_no_id(node: PrivateNode, verb: str, oci_id: str) -> None:
+    bundle = node.yarn_bundle()
+    options = ["--bundle", str(bundle.path)] if verb in ("create", "run") else []
+    files = sorted(str(path) for path in node.path("/run").rglob("*"))
+    done = node.runtime(verb, *options, oci_id, *(["true"] if verb == "exec" else []), check=False)
+    assert done.returncode not in (0, 2)
+    assert done.stderr and node.log.read_text()
+    assert node.leftovers() == []
+    assert sorted(str(path) for path in node.path("/run").rglob("*")) == files
+
+
+@pytest.mark.parametrize("verb", ["create", "run", "start", "state", "exec", "kill", "delete"])
+def test_no_id(node: PrivateNode, verb: str) -> None:
+    assert node.runtime(verb, check=False, cwd=str(node.foreign_bundle().path)).returncode != 0
+    assert node.leftovers() == []
+
+
+def test_runc_mode(node: PrivateNode) -> None:
+    """One call, in the foreground, with an empty environment and no other verb ever."""
+    node.configure(CONFIG.replace("[classes.plain]", '[classes.plain]\nnetworks = ["bridge", "host"]'))
+    bundle = node.yarn_bundle(golden="runc-mode", command=["/bin/busybox", "sh", "-c", "id -u; exit 7"])
+    private = NM / "local" / "nmPrivate" / bundle.application / bundle.container
+    node.path(private / "config.json").write_text(bundle.config.read_text())
+    for name in ("private_slash_tmp", "private_var_slash_tmp"):
+        node.run(["install", "-d", "-o", str(ALICE), "-g", str(HADOOP), str(bundle.work / name)])
+    words = ["run", "--pid-file", str(private / "pid"), "-b", str(private), bundle.container]
+    done = node.run(["env", "-i", node.engine()[0], *words], check=False)
+    assert (done.returncode, done.stdout) == (7, "6001\n")
+    assert node.leftovers() == []
