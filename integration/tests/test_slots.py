@@ -62,6 +62,14 @@ def test_exec_enters_as_the_slot(containers: Containers, running: list[Placement
         assert containers.inside(place, "sh", "-c", "touch made-by-exec && stat -c %u made-by-exec") == str(place.uid)
 
 
+def test_exec_as_privileged_root_is_the_slot_too(cluster: Cluster, running: list[Placement]) -> None:
+    """Whom the engine names does not count: inside there is the tenant, without a capability."""
+    for place in running[::3]:
+        command = ["docker", "exec", "--user=0:0", "--privileged", place.container, "sh", "-c"]
+        shown = cluster.exec(place.node, [*command, "id -u; grep CapEff /proc/self/status"]).stdout
+        assert shown.split() == [str(place.uid), "CapEff:", "0000000000000000"]
+
+
 def test_the_sandbox_has_a_kernel_of_its_own(
     cluster: Cluster, containers: Containers, running: list[Placement]
 ) -> None:
