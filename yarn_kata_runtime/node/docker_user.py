@@ -22,16 +22,21 @@ _CHAIN = "DOCKER-USER"
 _RULE = ["-m", "mark", "--mark", f"{ACCEPTED:#x}/{ACCEPTED:#x}", "-j", "ACCEPT"]
 
 
-def insert() -> None:
-    """See to it that the rule is there; without iptables there is no policy of its to satisfy."""
+def insert() -> bool:
+    """See to it that the rule is there, and say whether it was missing.
+
+    Without iptables there is no policy of its to satisfy.
+    """
     if not os.path.exists(_IPTABLES):
-        return
+        return False
     if not _holds("-S", _CHAIN):
         _holds("-N", _CHAIN)  # Docker may have come first
-    if not _holds("-C", "FORWARD", "-j", _CHAIN):
+    called, there = _holds("-C", "FORWARD", "-j", _CHAIN), _holds("-C", _CHAIN, *_RULE)
+    if not called:
         _must("-I", "FORWARD", "-j", _CHAIN)
-    if not _holds("-C", _CHAIN, *_RULE):
+    if not there:
         _must("-I", _CHAIN, *_RULE)
+    return not (called and there)
 
 
 def remove() -> None:

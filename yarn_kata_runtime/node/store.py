@@ -56,6 +56,10 @@ _VERSION = 1
 _WAIT_SECONDS = 10.0
 
 
+class Damaged(Refused):
+    """The file is no store, or its content contradicts itself."""
+
+
 class Claim:
     """What a container asks the node for; `claimed` fills in the rest."""
 
@@ -110,7 +114,8 @@ class Held:
 class Store:
     """The open file; use as a context manager.
 
-    Every method raises Refused where the file is locked for over 10 s, corrupted, or the disk is full.
+    Every method raises Refused where the file is locked for over 10 s or the disk is full, Damaged where
+    it is corrupted.
     """
 
     def __init__(self, path: str) -> None:
@@ -138,11 +143,10 @@ class Store:
             raise self._trouble(error) from None
         return db
 
-    def _trouble(self, error: Exception) -> Refused:
-        return Refused(
-            f"the node's state {self._path} cannot be used ({error}); "
-            "free its disk or lock, or rebuild it: yarn-kata-runtime reconcile"
-        )
+    def _trouble(self, error: Error) -> Refused:
+        if error.sqlite_errorname.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            return Damaged(f"the node's state {self._path} is damaged ({error}); run yarn-kata-runtime reconcile")
+        return Refused(f"the node's state {self._path} cannot be used ({error}); free its disk, or end what locks it")
 
     def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and return its rows."""
@@ -156,10 +160,10 @@ class Store:
         return _Transaction(self)
 
     def check(self) -> None:
-        """Raise Refused if the file is damaged."""
+        """Raise Damaged if it is."""
         ((result,),) = self.execute("PRAGMA quick_check(1)")
         if result != "ok":
-            raise Refused(f"the node's state {self._path} is damaged ({result})")
+            raise Damaged(f"the node's state {self._path} is damaged ({result}); run yarn-kata-runtime reconcile")
 
     def claim(
         self,

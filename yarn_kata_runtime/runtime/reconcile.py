@@ -10,8 +10,8 @@ import time
 
 from yarn_kata_runtime import paths, plainjson
 from yarn_kata_runtime.errors import Refused
-from yarn_kata_runtime.node import addresses, files, idmap, routes
-from yarn_kata_runtime.node.store import COLUMNS, Store
+from yarn_kata_runtime.node import addresses, docker_user, files, idmap, routes
+from yarn_kata_runtime.node.store import COLUMNS, Damaged, Store
 from yarn_kata_runtime.runtime import record
 from yarn_kata_runtime.runtime.drivers import oci
 from yarn_kata_runtime.runtime.policy import load
@@ -39,12 +39,12 @@ def reconcile() -> list[str]:
 
 
 def _replace_store() -> list[str]:
-    """Put a store that cannot be read aside; the next to open it makes a new one."""
+    """Put a damaged store aside; the next to open it makes a new one."""
     try:
         with Store(paths.store()) as store:
             store.check()
         return []
-    except Refused:
+    except Damaged:
         aside = f"{paths.store()}.damaged-{time.time():.0f}"
         os.rename(paths.store(), aside)
         for companion in ("-wal", "-shm"):
@@ -127,14 +127,14 @@ def _sweep_unfinished() -> list[str]:
 
 
 def _sweep_namespaces() -> list[str]:
-    with Store(paths.store()) as store:
-        held = {row["slot"] for row in store.rows()}
     done = []
-    for name in listed(paths.namespaces()):
-        if pinned_for(name) not in held:
-            idmap.unmount(f"{paths.namespaces()}/{name}")
-            files.remove_tree(f"{paths.namespaces()}/{name}")
-            done.append(f"let go of the user namespace {name}")
+    with Store(paths.store()) as store, store.transaction():  # nobody claims a slot meanwhile
+        held = {row["slot"] for row in store.rows()}
+        for name in listed(paths.namespaces()):
+            if pinned_for(name) not in held:
+                idmap.unmount(f"{paths.namespaces()}/{name}")
+                files.remove_tree(f"{paths.namespaces()}/{name}")
+                done.append(f"let go of the user namespace {name}")
     return done
 
 
@@ -154,6 +154,8 @@ def _mend_routes() -> list[str]:
 
 def _mended(present: dict[int, str], wanted: dict[int, str]) -> list[str]:
     done = []
+    if wanted and docker_user.insert():
+        done.append("put back the rule by which Docker's firewall passes the routes")
     for first_port in present.keys() - wanted.keys():
         routes.close_route(first_port, present[first_port])
         done.append(f"closed the route of port {first_port}")
