@@ -160,7 +160,7 @@ class TestEmpty:
             file.write_bytes(b"garbage" * 1000)
         assert main([command]) == 1
         printed = capsys.readouterr()
-        assert printed.err.startswith(f"yarn-kata-runtime: the node's state {paths.store()} cannot be used (")
+        assert printed.err.startswith(f"yarn-kata-runtime: the node's state {paths.store()} is damaged (")
         assert printed.err.endswith("yarn-kata-runtime reconcile\n") and printed.err.count("\n") == 1
 
 

@@ -8,7 +8,7 @@ from subprocess import DEVNULL
 import pytest
 
 from tests.harness import RUN, RUNC, PrivateNode, until
-from tests.runtime.faults import damage_store, killed_after, missing
+from tests.runtime.faults import damage_store, disk, free_bytes, killed_after, missing
 from tests.runtime.refusals import Refusals
 from tests.runtime.runtimes import RecordingRuntime
 
@@ -50,7 +50,7 @@ def test_a_damaged_store_is_made_anew_from_the_records(node: PrivateNode, refuse
     kept, other = node.yarn_bundle().launch("10.88.4.5"), node.yarn_bundle(user="bob", application=2).launch()
     rows = [kept.row(), other.row()]
     damage_store(node)
-    refused.call("create", *node.yarn_bundle().words(), says=["state.db cannot be used", "reconcile"])
+    refused.call("create", *node.yarn_bundle().words(), says=["state.db is damaged", "reconcile"])
     assert lost.delete("--force", check=False).returncode == 1
     assert "reconcile" in node.last_log()
     first, *others = _reconciled(node)
@@ -62,6 +62,19 @@ def test_a_damaged_store_is_made_anew_from_the_records(node: PrivateNode, refuse
     assert node.yarn_bundle(user="bob", application=2).launch().row()["slot"] == rows[1]["slot"]
     for file in node.path(RUN).glob("*.damaged-*"):
         file.unlink()
+
+
+def test_a_full_disk_is_no_damage(node: PrivateNode) -> None:
+    with disk(node, 1024) as folder:
+        bundle = node.yarn_bundle().launch()
+        row = bundle.row()
+        with free_bytes(folder, 0):
+            done = node.people("reconcile", check=False)
+        assert done.returncode == 0 or "free its disk" in done.stderr
+        assert not list(folder.glob("*.damaged-*"))
+        node.people("reconcile")
+        assert bundle.row() == row
+        node.delete_all()
 
 
 def test_a_lost_store_is_made_anew_from_the_records(node: PrivateNode) -> None:
