@@ -120,10 +120,18 @@ def _sweep_unfinished() -> list[str]:
     done = []
     for name in listed(paths.containers()):
         pid = name.removeprefix(record.UNFINISHED)
-        if name != pid and not os.path.exists(f"/proc/{pid}"):
+        if name != pid and not _is_interpreter(pid):
             files.remove_tree(f"{paths.containers()}/{name}")
             done.append(f"removed the unfinished record of process {pid}")
     return done
+
+
+def _is_interpreter(pid: str) -> bool:
+    """Say whether a process of that pid may be a verb of ours: a zombie or another program is none."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe") == os.readlink("/proc/self/exe")
+    except OSError:
+        return False
 
 
 def _sweep_namespaces() -> list[str]:
