@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import time
@@ -78,16 +79,25 @@ def missing(file: Path) -> Iterator[None]:
 
 
 def killed_after(node: PrivateNode, bundle: Bundle, words: list[str], seconds: float, *, child: bool = False) -> None:
-    """Call a verb and send it SIGKILL after a time, it or the process that it waits for."""
+    """Call a verb and send it SIGKILL after a time, it or the process that it waits for; return when both ended."""
     process = node.begin(node.engine(*words), cwd=str(bundle.path), streams=subprocess.DEVNULL)
     time.sleep(seconds)
-    victim = _child_of(process) if child else process.pid
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(victim, signal.SIGKILL)
+    waited_for = _child_of(process)
+    if child and waited_for is not None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(waited_for, signal.SIGKILL)
+    else:
+        process.kill()
     process.wait(60)
+    if waited_for is not None:
+        select.select([waited_for], [], [], 60)  # the kernel kills it with its parent, but not in no time
+        os.close(waited_for)
 
 
-def _child_of(process: subprocess.Popen[str]) -> int:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    pids = children.read_text().split() if children.exists() else []
-    return int(pids[0]) if pids else process.pid
+def _child_of(process: subprocess.Popen[str]) -> int | None:
+    """Return a pidfd of the process that a launcher has started, None if there is none."""
+    try:
+        pids = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        return os.pidfd_open(int(pids[0])) if pids else None
+    except (FileNotFoundError, ProcessLookupError):
+        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.harness import RUN, PrivateNode
+from tests.harness import CONFIG, RUN, PrivateNode
 from tests.runtime.faults import disk, free_bytes, killed_after, locked_store, missing
 from tests.runtime.refusals import Refusals
 from tests.runtime.runtimes import RecordingRuntime
@@ -43,6 +43,7 @@ def test_killed_at_any_point_and_repeated(node: PrivateNode, child: bool) -> Non
 
 
 def test_killed_and_never_repeated(node: PrivateNode) -> None:
+    node.configure(CONFIG.replace("16384-17407", "16384-32767"))  # each may keep its block until the end
     for milliseconds in range(0, 80, 8):
         bundle = node.yarn_bundle()
         bundle.launch(f"10.88.5.{milliseconds + 2}")
