@@ -17,7 +17,7 @@ ERRORS = REPO / "docs" / "errors.md"
 DOCUMENTS = sorted([REPO / "README.md", *(REPO / "docs").glob("*.md"), *REPO.glob("*/README.md")])
 
 # Exceptions whose text reaches a person.
-ERRORS_FOR_PEOPLE = {"Refused", "UnsafeFile", "IdmapUnsupported", "Invalid", "TimeoutError"}
+ERRORS_FOR_PEOPLE = {"Refused", "Damaged", "UnsafeFile", "IdmapUnsupported", "Invalid", "TimeoutError"}
 
 # What else takes such a text in one module or another. Any other ValueError is a reason within a text.
 ALSO = {

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from yarn_kata_runtime.native.build import compile_launcher, package_version
 
+ALWAYS_DECIDED = ("create", "run", "restore", "list")  # whatever the record says
 OCI_VERBS = ["create", "start", "state", "kill", "delete", "run", "exec", "ps", "list", "pause", "resume", "update"]
 OCI_VERBS += ["events", "features", "spec", "checkpoint", "restore"]
 SUPERVISED = ("create", "run")
@@ -186,7 +187,7 @@ class TestRouting:
         world.record("c1")
         world.record_foreign()
         world.run(verb, "c1")
-        if verb in ("create", "run", "start", "exec", "list", "delete"):
+        if verb in (*ALWAYS_DECIDED, "start", "exec", "delete"):
             assert world.python.call() == world.hot_path(verb, "c1")
             assert world.runtime.calls() == []
         else:
@@ -199,7 +200,7 @@ class TestRouting:
         world.record("c1", "foreign")
         world.record_foreign()
         world.run(verb, "c1")
-        if verb in ("create", "run", "list"):
+        if verb in ALWAYS_DECIDED:
             assert world.python.call() == world.hot_path(verb, "c1")
             assert world.runtime.calls() == []
         else:
@@ -211,7 +212,7 @@ class TestRouting:
     def test_unknown_container(self, world: World, verb: str) -> None:
         world.record_foreign()
         world.run(verb, "c1")
-        if verb in ("create", "run", "list"):
+        if verb in ALWAYS_DECIDED:
             assert world.python.call() == world.hot_path(verb, "c1")
         else:
             assert world.foreign.call() == ["--of-foreign", verb, "c1"]

@@ -121,8 +121,10 @@ def test_f_is_a_flag_of_delete_and_a_file_elsewhere() -> None:
 @example("²")
 @example("é")
 def test_ids_are_names_and_no_paths(text: str) -> None:
-    good = 0 < len(text) <= 200 and text not in (".", "..") and not set(text) - set(
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-."
+    good = (
+        0 < len(text) <= 200
+        and text not in (".", "..")
+        and not set(text) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
     )
     if good:
         assert valid_id(text) == text

@@ -259,3 +259,7 @@ def test_64_launches_at_parallelism_8(node: PrivateNode) -> None:
         assert len(node.routes()) == 64
         list(pool.map(lambda bundle: bundle.delete("--force"), bundles))
     assert node.leftovers() == []
+
+
+def test_a_yarn_container_is_not_restored(node: PrivateNode, refused: Refusals) -> None:
+    refused.call("restore", *node.yarn_bundle().words(), says=["is YARN's and cannot be restored"])

@@ -77,14 +77,19 @@ def test_a_full_disk_is_no_damage(node: PrivateNode) -> None:
         node.delete_all()
 
 
-def test_a_lost_store_is_made_anew_from_the_records(node: PrivateNode) -> None:
+@pytest.mark.parametrize("emptied", [False, True], ids=["removed", "emptied"])
+def test_a_lost_store_is_made_anew_from_the_records(node: PrivateNode, refused: Refusals, emptied: bool) -> None:
     kept = node.yarn_bundle(user="bob", application=2).launch("10.88.4.6")
     row = kept.row()
     for file in node.path(RUN).glob("state.db*"):
-        file.unlink()
+        file.write_bytes(b"") if emptied and file.name == "state.db" else file.unlink()
     assert node.listed("containers") == []
+    for _ in range(2):  # or alice would get the slot and the ports that bob holds
+        refused.call("create", *node.yarn_bundle().words(), says=["has lost its containers", "reconcile"])
     assert _reconciled(node) == [f"noted {kept.id} again"]
     assert kept.row() == row
+    other = node.yarn_bundle().launch().row()
+    assert other["slot"] != row["slot"] and other["ports"] != row["ports"]
 
 
 def test_a_runtime_that_is_gone_may_still_run_its_containers(node: PrivateNode) -> None:
@@ -106,8 +111,19 @@ def test_a_damaged_record(node: PrivateNode, refused: Refusals) -> None:
         (record / "delegate").write_bytes(damaged)
         for verb in ("start", "state", "delete"):
             refused.call(verb, bundle.id, says=["is damaged", "reconcile"])
+        assert _reconciled(node) == []  # its process lives: nothing that it holds is another's
+        assert bundle.row()["slot"] is not None
     (record / "delegate").write_bytes(content)
     bundle.delete("--force")
+
+
+def test_a_damaged_record_of_a_container_that_is_gone(node: PrivateNode) -> None:
+    bundle = node.yarn_bundle().launch()
+    (record,) = node.path(f"{RUN}/containers").iterdir()
+    (record / "delegate").write_bytes(b"")
+    node.run([RUNC, "--root", node.engine()[2], "delete", "--force", bundle.id])
+    bundle.pid_file.unlink()  # as its engine removes the bundle
+    assert _reconciled(node)[0] == f"gave back what {bundle.id} held"
 
 
 def test_an_address_that_was_not_noted(node: PrivateNode) -> None:

@@ -50,7 +50,6 @@ CREATE TABLE IF NOT EXISTS containers (
 CREATE INDEX IF NOT EXISTS by_slot ON containers (slot, tenant);
 CREATE TABLE IF NOT EXISTS last_block (one INTEGER PRIMARY KEY CHECK (one = 1), first_port INTEGER NOT NULL);
 INSERT OR IGNORE INTO last_block VALUES (1, 0);
-PRAGMA user_version = 1;
 """
 _VERSION = 1
 _WAIT_SECONDS = 10.0
@@ -134,7 +133,8 @@ class Store:
         except Error as error:
             raise self._trouble(error) from None
         try:
-            if db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+            self._begun = db.execute("PRAGMA user_version").fetchone()[0] == _VERSION
+            if not self._begun:
                 os.chmod(self._path, 0o600)
                 db.executescript("PRAGMA journal_mode = WAL;" + _SCHEMA)
             db.execute("PRAGMA synchronous = OFF")  # it dies with the boot: nothing to outlive a power cut
@@ -158,6 +158,20 @@ class Store:
     def transaction(self) -> _Transaction:
         """Return a context manager in which nobody else changes the file; what it did is undone on an error."""
         return _Transaction(self)
+
+    def begin(self, lost: Callable[[], bool]) -> None:
+        """Take a new file into use: to be called before something is claimed, or when all is noted again.
+
+        Raises Damaged if `lost` says that there are containers which a file before this one knew of.
+        """
+        if self._begun:
+            return
+        with self.transaction():  # of those that come at once, one looks
+            ((version,),) = self.execute("PRAGMA user_version")
+            if version != _VERSION and lost():
+                raise Damaged(f"the node's state {self._path} has lost its containers; run yarn-kata-runtime reconcile")
+            self.execute(f"PRAGMA user_version = {_VERSION}")
+        self._begun = True
 
     def check(self) -> None:
         """Raise Damaged if it is."""

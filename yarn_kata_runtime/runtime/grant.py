@@ -13,7 +13,7 @@ from yarn_kata_runtime.node.ports import free_block
 from yarn_kata_runtime.node.store import Claim, Store
 from yarn_kata_runtime.runtime import bundle as bundles
 from yarn_kata_runtime.runtime import prepare, record
-from yarn_kata_runtime.runtime.release import release
+from yarn_kata_runtime.runtime.release import listed, release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,8 +90,13 @@ def _claim(
     routed = rules["ports"]["mode"] == "on" and network == "bridge" and call.verb == "create"
     owner = (identity.uid, identity.gid)
     with Store(paths.store()) as store:
+        store.begin(_records_with_rows)
         held = store.claim(claim, slots, owner, rules["ports"] if routed else None, free_block, time.time())
         return held, store.row(key)
+
+
+def _records_with_rows() -> bool:
+    return any(os.path.exists(f"{record.folder(key)}/{record.ROW}") for key in listed(paths.containers()))
 
 
 def _plan(

@@ -55,11 +55,12 @@ def _replace_store() -> list[str]:
 def _restore_rows() -> list[str]:
     """Note again the living containers that the store has lost."""
     done = []
-    for row in filter(None, map(_noted_row, _keys())):
-        with Store(paths.store()) as store:
+    with Store(paths.store()) as store:
+        for row in filter(None, map(_noted_row, _keys())):
             if store.row(row["key"]) is None:
                 store.insert([row[column] for column in COLUMNS])
                 done.append(f"noted {row['id']} again")
+        store.begin(lambda: False)
     return done
 
 
@@ -77,23 +78,33 @@ def _keys() -> list[str]:
 
 def _release_dead() -> list[str]:
     with Store(paths.store()) as store:
-        rows = {row["key"] for row in store.rows()}
-    dead = [key for key in sorted({*_keys(), *rows}) if not _lives(key)]
+        rows = {row["key"]: row for row in store.rows()}
+    dead = [key for key in sorted({*_keys(), *rows}) if not _lives(key, rows.get(key) or _noted_row(key))]
     for key in dead:
         _clear_below(key)
         release(key)
     return [f"gave back what {key.partition('@')[0]} held" for key in dead]
 
 
-def _lives(key: str) -> bool:
+def _lives(key: str, row: Row | None) -> bool:
     """Say whether the runtime below still knows the container, or somebody is making it now."""
-    kept = _record(key)
+    try:
+        kept = record.read(key)
+    except Refused:  # a damaged record names no runtime to ask, but the container's process tells
+        return row is not None and _process_lives(row)
     if kept is None:
         return False
     try:
         return record.is_launcher(kept.creator) or _below(key, kept, "state") is not None
     except Refused:  # the runtime below is not installed now: what it runs may go on
         return True
+
+
+def _process_lives(row: Row) -> bool:
+    try:
+        return os.path.exists(f"/proc/{int(files.read_file(row['pid_file'], 32))}")
+    except (OSError, ValueError):
+        return False
 
 
 def _clear_below(key: str) -> None:

@@ -37,7 +37,9 @@ def _open_routes(call: Call, key: str, kept: Record) -> None:
 
     with Store(paths.store()) as store:
         row = store.row(key)
-        if row is None or row["first_port"] is None:
+        if row is None:
+            raise Refused(f"{call.container_id()} is not in the node's state; run yarn-kata-runtime reconcile")
+        if row["first_port"] is None:
             return
         pid = _pid(call, row, kept)
         try:
