@@ -68,6 +68,7 @@ def start() -> None:
 def stop() -> None:
     """Stop what `start` started, by the pids it wrote down; images and volumes stay."""
     _stop_processes()
+    run(["umount", "--quiet", str(cache() / "engine/docker")], check=False)  # dockerd's, and it may stay
     if Path(f"/run/netns/{NAMESPACE}").exists():
         run(["ip", "netns", "delete", NAMESPACE])
 
