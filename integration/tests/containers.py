@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Mapping
 
 from integration.applications import Application, Applications
@@ -12,6 +14,8 @@ from integration.shell import ClusterError, wait_for
 START_SECONDS = 60
 END_SECONDS = 60
 READY = "ready"
+HEARTBEAT_SECONDS = 0.5
+_TRIES = 20
 WAITING = "while true; do sleep 1; done"
 
 
@@ -32,6 +36,24 @@ class Containers:
             interval=0.5,
         )
         return self.find(application)
+
+    def start_on_each_node(self, user: str, command: str) -> list[Placement]:
+        """Run `command` as `user` once on each node; return where the containers are.
+
+        YARN takes the node whose heartbeat comes first, so each try comes at another time between two.
+        """
+        found: dict[str, Placement] = {}
+        for _ in range(_TRIES):
+            place = self.start(user, command)
+            if place.node in found:
+                self.kill(place)
+                time.sleep(random.uniform(0, HEARTBEAT_SECONDS))
+            found.setdefault(place.node, place)
+            if len(found) == len(self._cluster.nodes):
+                return list(found.values())
+        for place in found.values():
+            self.kill(place)
+        raise ClusterError(f"{_TRIES} containers of {user} have all run on {', '.join(found)}")
 
     def _has_begun(self, application: str) -> bool:
         now = self._applications.get(application)

@@ -9,7 +9,6 @@ import pytest
 
 from integration import nodes
 from integration.cluster import Cluster
-from integration.observe import Placement, placements
 from integration.tests.containers import WAITING, Containers
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
@@ -44,14 +43,13 @@ def test_without_a_free_slot_the_application_is_told_so(
     cluster: Cluster, containers: Containers, change: Change
 ) -> None:
     change(r"accounts = .*", 'accounts = ["slot1"]')
-    running: list[Placement] = []
-    while {place.node for place in placements(cluster)} != set(cluster.nodes):
-        assert len(running) < 6
-        running.append(containers.start("alice", WAITING))
-    ended = containers.finish("bob", "true")
-    assert "no slot is free for tenant 'bob': all 1 of this node are held (slot1 by alice)" in ended.diagnostics
-    for place in running:
-        containers.kill(place)
+    running = containers.start_on_each_node("alice", WAITING)
+    try:
+        ended = containers.finish("bob", "true")
+        assert "no slot is free for tenant 'bob': all 1 of this node are held (slot1 by alice)" in ended.diagnostics
+    finally:
+        for place in running:
+            containers.kill(place)
     assert "exitCode: 0" in containers.finish("bob", "true").diagnostics
 
 
