@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 
 from yarn_kata_runtime import paths
 from yarn_kata_runtime.errors import Refused
 from yarn_kata_runtime.runtime import record
 from yarn_kata_runtime.runtime.drivers import oci
 from yarn_kata_runtime.runtime.policy import load
+from yarn_kata_runtime.runtime.release import listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def list_containers(call: Call) -> int:
 def _delegates(call: Call) -> list[list[str]]:
     """Return each runtime that made one of the caller's containers, the foreign class's first."""
     found = [load()["foreign"]["argv"]]
-    for key in os.listdir(paths.containers()) if os.path.isdir(paths.containers()) else []:
+    for key in listed(paths.containers()):
         kept = record.read(key)
         if kept and kept.root == call.global_option("root") and kept.argv not in found:
             found.append(kept.argv)
